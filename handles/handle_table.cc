@@ -1,0 +1,201 @@
+// The table of debug handles: slots in one reserved range, reused first-in first-out.
+#include "handles/handle_table.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+
+namespace hpy::handles {
+
+namespace {
+
+constexpr uint32_t kCommitStep = 32 * 1024;      // slots, 1 MiB
+constexpr uint32_t kLastGeneration = ~uint32_t{1};  // closing to this value retires a slot
+
+}  // namespace
+
+HandleTable::HandleTable(DropFunction drop, void* drop_data) : drop_(drop), drop_data_(drop_data) {
+  // Address space only; where 8 GiB of it cannot be had (ulimit -v), less will do.
+  for (uint32_t slots = kMaxSlots; slots >= kCommitStep; slots /= 2) {
+    void* range = mmap(nullptr, size_t{slots} * sizeof(Slot), PROT_NONE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (range != MAP_FAILED) {
+      slots_ = static_cast<Slot*>(range);
+      reserved_ = slots;
+      break;
+    }
+  }
+  generations_.push_back({0, 0});
+}
+
+HandleTable::~HandleTable() {
+  if (slots_ != nullptr) munmap(slots_, size_t{reserved_} * sizeof(Slot));
+}
+
+bool HandleTable::Grow() {
+  if (committed_ >= reserved_ || committed_ >= kNoSlot) return false;
+  if (mprotect(slots_ + committed_, size_t{kCommitStep} * sizeof(Slot), PROT_READ | PROT_WRITE) != 0) {
+    return false;
+  }
+  committed_ += kCommitStep;
+  return true;
+}
+
+void HandleTable::Drop(uint32_t index) {
+  Slot& slot = slots_[index];
+  if (drop_ != nullptr) drop_(drop_data_, slot);
+  slot.kept = 0;
+}
+
+uint32_t HandleTable::TakeSlot() {
+  if (closed_size_ >= closed_max_ && closed_size_ != 0) {
+    const uint32_t index = closed_head_;
+    closed_head_ = slots_[index].link;
+    if (--closed_size_ == 0) closed_tail_ = kNoSlot;
+    Drop(index);
+    return index;
+  }
+  if (free_head_ != kNoSlot) {
+    const uint32_t index = free_head_;
+    free_head_ = slots_[index].link;
+    return index;
+  }
+  if (used_ == committed_ && !Grow()) {
+    // Memory is exhausted: rather lose the oldest story than fail.
+    if (closed_size_ == 0) return kNoSlot;
+    const uint32_t index = closed_head_;
+    closed_head_ = slots_[index].link;
+    if (--closed_size_ == 0) closed_tail_ = kNoSlot;
+    Drop(index);
+    return index;
+  }
+  return used_ < kNoSlot ? used_++ : kNoSlot;
+}
+
+HPy HandleTable::Open(HPy wrapped, uint32_t stack, uint32_t function, Origin origin) {
+  const uint32_t index = TakeSlot();
+  if (index == kNoSlot) return HPy_NULL;
+  Slot& slot = slots_[index];
+  slot.object = static_cast<uint64_t>(wrapped._i);
+  slot.generation++;
+  slot.opened = stack;
+  slot.closed = stacktrace::kNoStack;
+  slot.origin = static_cast<uint32_t>(origin);
+  slot.ending = 0;
+  slot.order = next_order_++;
+  slot.function = function;
+  generations_.back().open++;
+  open_count_++;
+  return HandleOf(slot);
+}
+
+HandleTable::Generation& HandleTable::GenerationOf(uint64_t order) {
+  Generation& last = generations_.back();
+  if (order >= last.first_order) return last;
+  auto after = std::upper_bound(generations_.begin(), generations_.end(), order,
+                                [](uint64_t o, const Generation& g) { return o < g.first_order; });
+  return *(after - 1);
+}
+
+void HandleTable::Close(Slot* slot, uint32_t stack, Ending ending, bool keep) {
+  const uint32_t index = index_of(*slot);
+  GenerationOf(slot->order).open--;
+  open_count_--;
+  slot->generation++;
+  slot->closed = stack;
+  slot->ending = static_cast<uint32_t>(ending);
+  slot->kept = keep;
+  if (!keep) slot->object = ClosedObject(slot->object, next_order_);
+  if (slot->generation == kLastGeneration) return;  // never used again
+
+  slot->link = kNoSlot;
+  if (closed_size_ == 0) {
+    closed_head_ = index;
+  } else {
+    slots_[closed_tail_].link = index;
+  }
+  closed_tail_ = index;
+  if (++closed_size_ > closed_max_) {
+    const uint32_t oldest = closed_head_;
+    closed_head_ = slots_[oldest].link;
+    if (--closed_size_ == 0) closed_tail_ = kNoSlot;
+    Drop(oldest);
+    slots_[oldest].link = free_head_;
+    free_head_ = oldest;
+  }
+}
+
+Slot* HandleTable::SlotOf(HPy handle) const {
+  const uint64_t bits = static_cast<uint64_t>(handle._i);
+  const uint32_t index = static_cast<uint32_t>(bits) >> kSlotShift;
+  if ((bits & kGivenOutMask) != kGivenOutBits || index >= used_) return nullptr;
+  Slot* slot = &slots_[index];
+  // A generation that the slot has not reached yet was never given out.
+  return bits >> kGenerationShift <= slot->generation ? slot : nullptr;
+}
+
+Validity HandleTable::Classify(HPy handle) const {
+  if (HPy_IsNull(handle)) return Validity::kNull;
+  if (SlotOf(handle) == nullptr) return Validity::kNotAHandle;
+  return Resolve(handle) != nullptr ? Validity::kOpen : Validity::kClosed;
+}
+
+HPy HandleTable::HandleOf(const Slot& slot) const {
+  const uint64_t generation = slot.is_open() ? slot.generation : slot.generation - 1;
+  return HPy{static_cast<intptr_t>(generation << kGenerationShift |
+                                   uint64_t{index_of(slot)} << kSlotShift | kTag)};
+}
+
+const Slot* HandleTable::FindSameObject(const Slot& slot) const {
+  for (uint32_t i = 0; i < used_; i++) {
+    if (slots_[i].is_open() && RefersToSameObject(slot.object, slots_[i], next_order_)) {
+      return &slots_[i];
+    }
+  }
+  return nullptr;
+}
+
+int64_t HandleTable::NewGeneration() {
+  generations_.push_back({next_order_, 0});
+  return generation();
+}
+
+size_t HandleTable::CountOpen(int64_t generation) const {
+  size_t open = 0;
+  for (size_t g = std::max<int64_t>(generation, 0); g < generations_.size(); g++) {
+    open += generations_[g].open;
+  }
+  return open;
+}
+
+uint64_t HandleTable::FirstOrder(int64_t generation) const {
+  if (generation <= 0) return 0;
+  if (static_cast<size_t>(generation) >= generations_.size()) return next_order_;
+  return generations_[generation].first_order;
+}
+
+std::vector<Slot*> HandleTable::OpenSlots(int64_t generation) const {
+  std::vector<Slot*> open;
+  size_t left = CountOpen(generation);
+  open.reserve(left);
+  const uint64_t first = FirstOrder(generation);
+  for (uint32_t i = 0; i < used_ && left != 0; i++) {
+    if (slots_[i].is_open() && slots_[i].order >= first) {
+      open.push_back(&slots_[i]);
+      left--;
+    }
+  }
+  std::sort(open.begin(), open.end(), [](Slot* a, Slot* b) { return a->order < b->order; });
+  return open;
+}
+
+std::vector<Slot*> HandleTable::ClosedSlots(int64_t generation) const {
+  std::vector<Slot*> closed;
+  const uint64_t first = FirstOrder(generation);
+  for (uint32_t i = closed_head_; i != kNoSlot && closed.size() < closed_size_; i = slots_[i].link) {
+    if (slots_[i].order >= first) closed.push_back(&slots_[i]);
+  }
+  return closed;
+}
+
+}  // namespace hpy::handles

@@ -1,0 +1,126 @@
+// The table of debug handles of one interpreter: opening, resolving and closing them, and which of
+// them are open.
+//
+//   HandleTable table;
+//   HPy h = table.Open(wrapped, stack, function);     // a value that is valid until...
+//   Slot* slot = table.Resolve(h);                    // one load; null when h is not open
+//   table.Close(slot, stack, Ending::kClosed);        // ... and Resolve(h) is null for ever
+//
+// Not thread-safe: the caller holds the interpreter. Nothing here calls the interpreter.
+#ifndef HPY_HANDLES_HANDLE_TABLE_H_
+#define HPY_HANDLES_HANDLE_TABLE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "handles/slot.h"
+#include "hpy.h"
+
+namespace hpy::handles {
+
+enum class Validity {
+  kOpen,
+  kClosed,      // given out once, and closed since
+  kNull,
+  kNotAHandle,  // never given out
+};
+
+class HandleTable {
+ public:
+  // `drop` is called with a slot whose story is about to be lost, when it keeps something: its
+  // object (`kept`), or data that the caller holds aside for it.
+  using DropFunction = void (*)(void* data, Slot& slot);
+
+  explicit HandleTable(DropFunction drop = nullptr, void* drop_data = nullptr);
+  ~HandleTable();
+  HandleTable(const HandleTable&) = delete;
+  HandleTable& operator=(const HandleTable&) = delete;
+
+  // A new handle. Fails (a null handle) only when 2^28 are open, or memory is exhausted.
+  HPy Open(HPy wrapped, uint32_t stack, uint32_t function, Origin origin = Origin::kOwned);
+
+  // The slot of a handle that is open, else null. One load from the table.
+  Slot* Resolve(HPy handle) const {
+    const uint64_t bits = static_cast<uint64_t>(handle._i);
+    const uint32_t index = static_cast<uint32_t>(bits) >> kSlotShift;
+    if ((bits & kGivenOutMask) != kGivenOutBits || index >= used_) return nullptr;
+    Slot* slot = &slots_[index];
+    return slot->generation == bits >> kGenerationShift ? slot : nullptr;
+  }
+
+  // Ends the handle of an open slot. The caller releases what it referred to, unless `keep`: then it
+  // stays referred to until the slot is used again.
+  void Close(Slot* slot, uint32_t stack, Ending ending, bool keep = false);
+
+  // Why a value does not resolve.
+  Validity Classify(HPy handle) const;
+
+  // The slot of a value that was given out, whatever became of the handle, else null.
+  Slot* SlotOf(HPy handle) const;
+
+  // Whether the slot still tells the story of this handle, which may be closed.
+  bool HasStory(const Slot& slot, HPy handle) const {
+    const uint32_t generation = static_cast<uint64_t>(handle._i) >> kGenerationShift;
+    return slot.generation == generation || slot.generation == generation + 1;
+  }
+
+  HPy HandleOf(const Slot& slot) const;  // the value of the slot's present or last handle
+
+  // An open slot other than `slot` with the object that the closed `slot` referred to, or null.
+  // Walks the table.
+  const Slot* FindSameObject(const Slot& slot) const;
+
+  // Generations: `NewGeneration` returns the number of the new one; handles opened from then on belong
+  // to it. Counting the open handles of a generation and later ones does not look at any handle.
+  int64_t NewGeneration();
+  int64_t generation() const { return static_cast<int64_t>(generations_.size()) - 1; }
+  size_t CountOpen(int64_t generation) const;
+  uint64_t FirstOrder(int64_t generation) const;
+  // Oldest first.
+  std::vector<Slot*> OpenSlots(int64_t generation) const;
+  std::vector<Slot*> ClosedSlots(int64_t generation) const;
+
+  size_t closed_queue_max() const { return closed_max_; }
+  void set_closed_queue_max(size_t max) { closed_max_ = max; }
+
+  uint64_t next_order() const { return next_order_; }
+  size_t open_count() const { return open_count_; }
+  uint32_t index_of(const Slot& slot) const { return static_cast<uint32_t>(&slot - slots_); }
+  Slot& slot_at(uint32_t index) const { return slots_[index]; }
+
+ private:
+  struct Generation {
+    uint64_t first_order;
+    size_t open;
+  };
+
+  Generation& GenerationOf(uint64_t order);
+  uint32_t TakeSlot();
+  void Drop(uint32_t index);
+  bool Grow();
+
+  // The reserved range. [0, used_) have been handed out at some time, [0, committed_) can be touched.
+  Slot* slots_ = nullptr;
+  uint32_t used_ = 0;
+  uint32_t committed_ = 0;
+  uint32_t reserved_ = 0;
+
+  // Closed handles whose story is kept, oldest first; then slots without a story.
+  uint32_t closed_head_ = kNoSlot;
+  uint32_t closed_tail_ = kNoSlot;
+  uint32_t free_head_ = kNoSlot;
+  size_t closed_size_ = 0;
+  size_t closed_max_ = 1024;
+
+  uint64_t next_order_ = 0;
+  size_t open_count_ = 0;
+  std::vector<Generation> generations_;
+
+  DropFunction drop_;
+  void* drop_data_;
+};
+
+}  // namespace hpy::handles
+
+#endif  // HPY_HANDLES_HANDLE_TABLE_H_

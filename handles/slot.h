@@ -1,0 +1,76 @@
+// The record of one debug handle, and the layout of a handle's value.
+#ifndef HPY_HANDLES_SLOT_H_
+#define HPY_HANDLES_SLOT_H_
+
+#include <cstdint>
+
+#include "hpy.h"
+#include "stacktrace/capture.h"
+
+namespace hpy::handles {
+
+// What a slot is used for. Arguments borrow the caller's reference; constants are never closed.
+enum class Origin : uint8_t { kOwned = 0, kArgument = 1, kConstant = 2 };
+
+// How an owned handle ended.
+enum class Ending : uint8_t { kClosed = 0, kReturned = 1 };
+
+// The value of a debug handle:
+//
+//   63            32 31           4 3    0
+//   [  generation   ][    slot     ][ 0110 ]
+//
+// No pointer ends in 6, a handle of the universal context is odd, and the generation in the upper
+// half makes a value that was truncated to 32 bits show. Values that were given out have an odd
+// generation.
+inline constexpr uint64_t kTag = 0x6;
+inline constexpr int kSlotShift = 4;
+inline constexpr int kGenerationShift = 32;
+inline constexpr uint64_t kGivenOutMask = 0xF | (uint64_t{1} << kGenerationShift);
+inline constexpr uint64_t kGivenOutBits = kTag | (uint64_t{1} << kGenerationShift);
+inline constexpr uint32_t kMaxSlots = uint32_t{1} << (kGenerationShift - kSlotShift);
+inline constexpr uint32_t kNoSlot = kMaxSlots - 1;  // never used: ends the lists of slots
+
+// Numbers of functions of extensions have 20 bits: 0 is "none".
+inline constexpr uint32_t kMaxFunctions = uint32_t{1} << 20;
+
+// 32 bytes, two in a cache line.
+struct alignas(32) Slot {
+  // While open, and while `kept`: the wrapped handle of the universal context. Once closed, what is
+  // needed to recognise another open handle of the same object (see ClosedObject).
+  uint64_t object;
+  // Odd while open. Opening and closing add one.
+  uint32_t generation;
+  // Where it was opened and closed: numbers of interned stacks; see also debug_ctx/story.h.
+  uint32_t opened;
+  uint32_t closed;
+  // Next slot in the queue of closed handles or in the list of free ones.
+  uint32_t link : 28;
+  uint32_t origin : 2;
+  uint32_t ending : 1;
+  uint32_t kept : 1;
+  // The how manieth handle this was, and the function of the extension that was in progress. 2^44
+  // openings last two days at 10 ns each.
+  uint64_t order : 44;
+  uint64_t function : 20;
+
+  bool is_open() const { return (generation & 1) != 0; }
+  HPy wrapped() const { return HPy{static_cast<intptr_t>(object)}; }
+};
+static_assert(sizeof(Slot) == 32, "a handle costs 32 bytes");
+
+// What a closed slot remembers of its object: 36 bits of the address and 28 bits of the time of
+// closing, counted in openings. Another handle that was open at that time, and still is, with the same
+// address, refers to the same object: it cannot have died in between.
+inline uint64_t ClosedObject(uint64_t object, uint64_t clock) {
+  return ((object >> 4) & 0xFFFFFFFFFull) << 28 | (clock & 0xFFFFFFF);
+}
+inline bool RefersToSameObject(uint64_t closed_object, const Slot& open, uint64_t clock_now) {
+  if (((open.object >> 4) & 0xFFFFFFFFFull) != closed_object >> 28) return false;
+  const uint64_t age = (clock_now - closed_object) & 0xFFFFFFF;  // openings since the closing
+  return open.order < clock_now - age;
+}
+
+}  // namespace hpy::handles
+
+#endif  // HPY_HANDLES_SLOT_H_
