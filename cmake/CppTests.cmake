@@ -1,0 +1,20 @@
+# GoogleTests of the rooms: tests/cpp/ROOM_*_test.cc make one executable ROOM_tests, which sees the room
+# and what the room itself may see, and links nothing of CPython.
+
+find_package(GTest REQUIRED)
+
+foreach(_room stacktrace handles leakdetector debug_ctx)
+  file(GLOB _sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/cpp/${_room}_*_test.cc")
+  if(NOT _sources)
+    continue()
+  endif()
+  add_executable(${_room}_tests ${_sources})
+  target_include_directories(${_room}_tests PRIVATE ${${_room}_INCLUDES} "${PROJECT_SOURCE_DIR}/tests/cpp")
+  if(NOT _room STREQUAL "stacktrace")
+    target_compile_definitions(${_room}_tests PRIVATE HPY_ABI_UNIVERSAL)
+  endif()
+  target_link_libraries(${_room}_tests PRIVATE
+    hpy_${_room} fmt::fmt-header-only GTest::gtest GTest::gtest_main ${CMAKE_DL_LIBS})
+  add_test(NAME ${_room} COMMAND ${_room}_tests)
+  set_tests_properties(${_room} PROPERTIES TIMEOUT 300)
+endforeach()

@@ -1,0 +1,44 @@
+# Compiler settings that hold for every target of the project.
+
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "Build type" FORCE)
+endif()
+
+set(CMAKE_C_STANDARD 99)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS OFF)
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_C_VISIBILITY_PRESET hidden)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_SKIP_BUILD_RPATH ON)
+
+if(NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  find_program(HPY_CCACHE ccache)
+  mark_as_advanced(HPY_CCACHE)
+  if(HPY_CCACHE)
+    set(CMAKE_C_COMPILER_LAUNCHER "${HPY_CCACHE}")
+    set(CMAKE_CXX_COMPILER_LAUNCHER "${HPY_CCACHE}")
+  endif()
+endif()
+
+add_compile_options(-Wall -Wextra)
+if(HPY_WERROR)
+  add_compile_options(-Werror)
+endif()
+# A stack is captured from the frame pointer of the function that asks for it.
+add_compile_options(-fno-omit-frame-pointer)
+
+if(HPY_SANITIZE)
+  string(REPLACE ";" "," _sanitize "${HPY_SANITIZE}")
+  add_compile_options(-fsanitize=${_sanitize} -fno-sanitize-recover=undefined)
+  add_link_options(-fsanitize=${_sanitize})
+endif()
+
+if(NOT HPY_UNWIND MATCHES "^(libunwind|none)$")
+  message(FATAL_ERROR "HPY_UNWIND is '${HPY_UNWIND}'. Valid values are: libunwind, none.")
+endif()
