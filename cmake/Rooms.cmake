@@ -86,7 +86,7 @@ function(hpy_room room)
       list(APPEND seen_libraries hpy_${seen})
     endif()
   endforeach()
-  target_link_libraries(hpy_${room} PUBLIC ${seen_libraries} ${arg_LINK} PRIVATE $<COMPILE_ONLY:fmt::fmt-header-only>)
+  target_link_libraries(hpy_${room} PUBLIC ${seen_libraries} ${arg_LINK} PRIVATE fmt::fmt-header-only)
 endfunction()
 
 set(_absl absl::flat_hash_map absl::flat_hash_set absl::inlined_vector absl::span absl::strings

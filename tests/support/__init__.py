@@ -1,0 +1,1 @@
+"""What the tests share: the staged tree, compiling of extensions, child processes."""
