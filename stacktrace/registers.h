@@ -1,0 +1,35 @@
+// Chooses the way of taking the registers of a call site: one header per architecture, one place.
+//
+// Each header defines
+//   HPY_STACKTRACE_CALL_SITE()   an expression of type hpy::stacktrace::CallSite: the registers of the
+//                                caller of the function in which the macro stands, as they are right after
+//                                the call returns. Where it is used in a helper, that helper must be
+//                                always_inline: it is the frame of the enclosing *function* that counts.
+//   struct SavedRegisters        registers of the calling function itself, for an exact unwinding
+//                                through our own frames (used by unwind_libunwind.cc only).
+
+#ifndef HPY_STACKTRACE_REGISTERS_H_
+#define HPY_STACKTRACE_REGISTERS_H_
+
+#include <cstdint>
+
+namespace hpy::stacktrace {
+
+// Registers of the frame that called us, right after the call returns. `pc` is the return address,
+// `sp` the stack pointer after the return, `fp` the frame pointer register (whatever it holds).
+//
+// For a place that is not a call (a faulting instruction of a signal context), give `pc` + 1: the
+// instruction that is looked up is always the one that holds the byte before `pc`.
+struct CallSite {
+  uintptr_t pc, sp, fp;
+};
+
+}  // namespace hpy::stacktrace
+
+#if defined(__x86_64__)
+#include "stacktrace/registers_x86_64.h"
+#else
+#include "stacktrace/registers_generic.h"
+#endif
+
+#endif  // HPY_STACKTRACE_REGISTERS_H_
