@@ -6,7 +6,7 @@ import sysconfig
 
 paths = sysconfig.get_paths()
 facts = {
-    "VERSION": "%d.%d.%d" % sys.version_info[:3],
+    "VERSION": ".".join(map(str, sys.version_info[:3])),
     "IMPLEMENTATION": sys.implementation.name,
     "SOABI": sysconfig.get_config_var("SOABI") or "",
     "EXT_SUFFIX": sysconfig.get_config_var("EXT_SUFFIX") or "",
@@ -15,4 +15,4 @@ facts = {
     "HAS_HEADERS": "1" if os.path.exists(os.path.join(paths["include"], "Python.h")) else "0",
 }
 for key, value in facts.items():
-    print("%s=%s" % (key, value))
+    print(f"{key}={value}")

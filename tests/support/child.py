@@ -38,8 +38,9 @@ class PythonRunner:
     ) -> Completed:
         """Runs `code` (dedented, as a file script.py), and returns returncode, stdout and stderr.
 
-        `module` can be imported there by its name, in the mode of its ABI. No variable HPY* of this process
-        is passed on; `env` is added to the environment last. `options` are those of the interpreter.
+        `module` can be imported there by its name, in the mode of its ABI. No variable HPY* of this
+        process is passed on; `env` is added to the environment last. `options` are those of the
+        interpreter.
         """
         self._count += 1
         folder = self._folder / f"run-{self._count}"

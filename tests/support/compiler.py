@@ -1,9 +1,9 @@
 """Compiles the small C programs of the tests, each at most once.
 
 A result is kept in build/test-cache under a hash of everything that it depends on: the source, the
-headers, the helper library, the flags, the compiler and, unless the ABI is universal, the interpreter.
-So universal binaries are shared by all modes and all interpreters. The source stays beside the
-binary, where its debug information says it is.
+headers, the helper library, the flags, the compiler and, unless the ABI is universal, the
+interpreter. So universal binaries are shared by all modes and all interpreters. The source stays
+beside the binary, where its debug information says it is.
 """
 
 import fcntl
@@ -96,14 +96,14 @@ def _file_hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _headers_hash() -> str:
     # hpy/version.h changes with every commit, and what it says has no effect on a binary here.
     headers = sorted(p for p in tree.INCLUDE.rglob("*") if p.is_file() and p.name != "version.h")
     return " ".join(_file_hash(header) for header in headers)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _compiler_version(compiler: str) -> str:
     done = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True)
     return compiler + done.stdout

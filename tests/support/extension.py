@@ -51,7 +51,7 @@ class Extension:
 
 
 def line_of(source: str, text: str) -> int:
-    """Number of the one line of `source` that contains `text`, counted from 1 as the compiler does."""
+    """Number, from 1, of the one line of `source` that contains `text`."""
     lines = [number for number, line in enumerate(source.split("\n"), 1) if text in line]
     if len(lines) != 1:
         raise ValueError(f"{text!r} is in {len(lines)} lines of the source, must be in one")
@@ -61,8 +61,8 @@ def line_of(source: str, text: str) -> int:
 def with_module(source: str, name: str, defines: Optional[Sequence[str]] = None) -> str:
     """`source` with a module definition at its end, unless it has its own HPy_MODINIT.
 
-    The module gets the definitions called `defines`; if they are not given, every HPyDef_METH of the
-    source that is nowhere used as `&NAME`, and its HPy_mod_exec and HPy_mod_create slots.
+    The module gets the definitions called `defines`; if they are not given, every HPyDef_METH of
+    the source that is nowhere used as `&NAME`, and its HPy_mod_exec and HPy_mod_create slots.
     """
     if re.search(r"\bHPy_MODINIT\s*\(", source):
         return source

@@ -24,7 +24,7 @@ def extension_suffix(abi: str) -> str:
         return EXT_SUFFIX
     if abi == "universal":
         return ".hpy0.so"
-    return ".hpy0-cp%d%d.so" % sys.version_info[:2]
+    return f".hpy0-cp{sys.version_info[0]}{sys.version_info[1]}.so"
 
 
 def static_library(abi: str) -> Path:
