@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "leakdetector/violation.h"
-#include "stacktrace/frame.h"
+#include "stacktrace/stacktrace.h"
 
 namespace hpy::leakdetector {
 

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "leakdetector/kind.h"
-#include "stacktrace/frame.h"
+#include "stacktrace/stacktrace.h"
 
 namespace hpy::leakdetector {
 
