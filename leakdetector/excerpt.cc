@@ -2,7 +2,6 @@
 
 #include "leakdetector/excerpt.h"
 
-#define FMT_HEADER_ONLY
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -21,9 +21,9 @@ struct Span {
 // function is not known.
 enum class Role { kAt, kOpened, kClosed };
 
-// The call of `function` in `line`: its name only when `name_only`, else the whole expression to its
-// closing parenthesis, or to the end of the statement when that is on another line. Without
-// `function`, the one call of HPy's API in the line that fits `role`. Where no such call is found,
+// The call of `function` in `line`: only its name with `name_only`, else the whole expression to
+// its closing parenthesis, or to the end of the statement when that is on another line. Without
+// `function`, the first call of HPy's API in the line that fits `role`. Where no such call is found,
 // the whole statement: the line without indentation and trailing comment. Empty for a blank line.
 Span FindUnderline(std::string_view line, std::string_view function, Role role, bool name_only);
 

@@ -2,7 +2,6 @@
 
 #include "leakdetector/json.h"
 
-#define FMT_HEADER_ONLY
 #include <fmt/format.h>
 
 #include <iterator>
