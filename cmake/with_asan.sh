@@ -1,0 +1,15 @@
+#!/bin/sh
+# with_asan.sh COMMAND...: runs a command whose Python loads modules that are built with AddressSanitizer.
+#
+# The interpreter itself has none, so the run-time library is loaded first, and libstdc++ with it: ASan
+# looks for __cxa_throw at its start. Python's allocator is passed by, to see its blocks; that
+# interpreters never free everything is no leak of ours. Faults are left to those who handle them: the
+# tests of guarded memory fault on purpose.
+set -eu
+cxx=${CXX:-c++}
+LD_PRELOAD="$("$cxx" -print-file-name=libasan.so):$("$cxx" -print-file-name=libstdc++.so)"
+export LD_PRELOAD
+export ASAN_OPTIONS="detect_leaks=0:handle_segv=0:handle_sigbus=0:${ASAN_OPTIONS:-}"
+export UBSAN_OPTIONS="print_stacktrace=1:${UBSAN_OPTIONS:-}"
+export PYTHONMALLOC=malloc
+exec "$@"
