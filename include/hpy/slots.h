@@ -1,0 +1,72 @@
+/* HPySlot_SIG(SLOT): the enumerator of the signature that a slot has.
+ *
+ * The definition macros paste it into the names of the trampolines, so it has to be known to the
+ * preprocessor. The rows are those of abi/slots.inc. */
+#ifndef HPY_SLOTS_H
+#define HPY_SLOTS_H
+
+#define HPySlot_SIG(SLOT) _HPySlot_SIG_##SLOT
+
+#define _HPySlot_SIG_HPy_bf_getbuffer HPyFunc_GETBUFFERPROC
+#define _HPySlot_SIG_HPy_bf_releasebuffer HPyFunc_RELEASEBUFFERPROC
+#define _HPySlot_SIG_HPy_mp_ass_subscript HPyFunc_OBJOBJARGPROC
+#define _HPySlot_SIG_HPy_mp_length HPyFunc_LENFUNC
+#define _HPySlot_SIG_HPy_mp_subscript HPyFunc_BINARYFUNC
+#define _HPySlot_SIG_HPy_nb_absolute HPyFunc_UNARYFUNC
+#define _HPySlot_SIG_HPy_nb_add HPyFunc_BINARYFUNC
+#define _HPySlot_SIG_HPy_nb_and HPyFunc_BINARYFUNC
+#define _HPySlot_SIG_HPy_nb_bool HPyFunc_INQUIRY
+#define _HPySlot_SIG_HPy_nb_divmod HPyFunc_BINARYFUNC
+#define _HPySlot_SIG_HPy_nb_float HPyFunc_UNARYFUNC
+#define _HPySlot_SIG_HPy_nb_floor_divide HPyFunc_BINARYFUNC
+#define _HPySlot_SIG_HPy_nb_index HPyFunc_UNARYFUNC
+#define _HPySlot_SIG_HPy_nb_inplace_add HPyFunc_BINARYFUNC
+#define _HPySlot_SIG_HPy_nb_inplace_and HPyFunc_BINARYFUNC
+#define _HPySlot_SIG_HPy_nb_inplace_floor_divide HPyFunc_BINARYFUNC
+#define _HPySlot_SIG_HPy_nb_inplace_lshift HPyFunc_BINARYFUNC
+#define _HPySlot_SIG_HPy_nb_inplace_multiply HPyFunc_BINARYFUNC
+#define _HPySlot_SIG_HPy_nb_inplace_or HPyFunc_BINARYFUNC
+#define _HPySlot_SIG_HPy_nb_inplace_power HPyFunc_TERNARYFUNC
+#define _HPySlot_SIG_HPy_nb_inplace_remainder HPyFunc_BINARYFUNC
+#define _HPySlot_SIG_HPy_nb_inplace_rshift HPyFunc_BINARYFUNC
+#define _HPySlot_SIG_HPy_nb_inplace_subtract HPyFunc_BINARYFUNC
+#define _HPySlot_SIG_HPy_nb_inplace_true_divide HPyFunc_BINARYFUNC
+#define _HPySlot_SIG_HPy_nb_inplace_xor HPyFunc_BINARYFUNC
+#define _HPySlot_SIG_HPy_nb_int HPyFunc_UNARYFUNC
+#define _HPySlot_SIG_HPy_nb_invert HPyFunc_UNARYFUNC
+#define _HPySlot_SIG_HPy_nb_lshift HPyFunc_BINARYFUNC
+#define _HPySlot_SIG_HPy_nb_multiply HPyFunc_BINARYFUNC
+#define _HPySlot_SIG_HPy_nb_negative HPyFunc_UNARYFUNC
+#define _HPySlot_SIG_HPy_nb_or HPyFunc_BINARYFUNC
+#define _HPySlot_SIG_HPy_nb_positive HPyFunc_UNARYFUNC
+#define _HPySlot_SIG_HPy_nb_power HPyFunc_TERNARYFUNC
+#define _HPySlot_SIG_HPy_nb_remainder HPyFunc_BINARYFUNC
+#define _HPySlot_SIG_HPy_nb_rshift HPyFunc_BINARYFUNC
+#define _HPySlot_SIG_HPy_nb_subtract HPyFunc_BINARYFUNC
+#define _HPySlot_SIG_HPy_nb_true_divide HPyFunc_BINARYFUNC
+#define _HPySlot_SIG_HPy_nb_xor HPyFunc_BINARYFUNC
+#define _HPySlot_SIG_HPy_sq_ass_item HPyFunc_SSIZEOBJARGPROC
+#define _HPySlot_SIG_HPy_sq_concat HPyFunc_BINARYFUNC
+#define _HPySlot_SIG_HPy_sq_contains HPyFunc_OBJOBJPROC
+#define _HPySlot_SIG_HPy_sq_inplace_concat HPyFunc_BINARYFUNC
+#define _HPySlot_SIG_HPy_sq_inplace_repeat HPyFunc_SSIZEARGFUNC
+#define _HPySlot_SIG_HPy_sq_item HPyFunc_SSIZEARGFUNC
+#define _HPySlot_SIG_HPy_sq_length HPyFunc_LENFUNC
+#define _HPySlot_SIG_HPy_sq_repeat HPyFunc_SSIZEARGFUNC
+#define _HPySlot_SIG_HPy_tp_call HPyFunc_KEYWORDS
+#define _HPySlot_SIG_HPy_tp_descr_get HPyFunc_TERNARYFUNC
+#define _HPySlot_SIG_HPy_tp_hash HPyFunc_HASHFUNC
+#define _HPySlot_SIG_HPy_tp_init HPyFunc_INITPROC
+#define _HPySlot_SIG_HPy_tp_new HPyFunc_NEWFUNC
+#define _HPySlot_SIG_HPy_tp_repr HPyFunc_REPRFUNC
+#define _HPySlot_SIG_HPy_tp_richcompare HPyFunc_RICHCMPFUNC
+#define _HPySlot_SIG_HPy_tp_str HPyFunc_REPRFUNC
+#define _HPySlot_SIG_HPy_tp_traverse HPyFunc_TRAVERSEPROC
+#define _HPySlot_SIG_HPy_nb_matrix_multiply HPyFunc_BINARYFUNC
+#define _HPySlot_SIG_HPy_nb_inplace_matrix_multiply HPyFunc_BINARYFUNC
+#define _HPySlot_SIG_HPy_tp_finalize HPyFunc_DESTRUCTOR
+#define _HPySlot_SIG_HPy_tp_destroy HPyFunc_DESTROYFUNC
+#define _HPySlot_SIG_HPy_mod_create HPyFunc_MOD_CREATE
+#define _HPySlot_SIG_HPy_mod_exec HPyFunc_INQUIRY
+
+#endif /* HPY_SLOTS_H */
