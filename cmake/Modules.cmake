@@ -4,7 +4,6 @@
 # python/*.cc. CPython itself is never linked: its symbols are there when a module is loaded.
 
 set(HPY_PACKAGE "${PROJECT_BINARY_DIR}/python/hpy")
-set(HPY_NATIVE_TARGETS "")
 
 file(GLOB HPY_CTX_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/runtime/ctx_*.c")
 file(GLOB HPY_UNIVERSAL_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/universal/*.cc")
@@ -34,7 +33,6 @@ function(hpy_static target abi name folder includes)
   target_include_directories(${target} SYSTEM PRIVATE ${includes})
   set_target_properties(${target} PROPERTIES OUTPUT_NAME ${name}
     ARCHIVE_OUTPUT_DIRECTORY "${HPY_PACKAGE}/devel/lib/${folder}")
-  set(HPY_NATIVE_TARGETS ${HPY_NATIVE_TARGETS} ${target} PARENT_SCOPE)
 endfunction()
 
 # hpy_module(TARGET SOABI FOLDER NAME SOURCES...): the module hpy/FOLDER/NAME of an interpreter.
@@ -49,7 +47,6 @@ function(hpy_module target soabi folder name)
   set_target_properties(${target} PROPERTIES PREFIX "" OUTPUT_NAME ${name}
     SUFFIX "${HPY_${soabi}_SUFFIX}" LINK_DEPENDS "${PROJECT_SOURCE_DIR}/cmake/exports.map"
     LIBRARY_OUTPUT_DIRECTORY "${HPY_PACKAGE}/${folder}")
-  set(HPY_NATIVE_TARGETS ${HPY_NATIVE_TARGETS} ${target} PARENT_SCOPE)
 endfunction()
 
 hpy_static(hpy-extra-universal UNIVERSAL hpy-extra-universal universal "" ${HPY_EXTRA_SOURCES})

@@ -37,9 +37,6 @@ add_custom_command(OUTPUT "${_stamp}"
   DEPENDS ${_stage_sources} "${_manifest}" "${PROJECT_SOURCE_DIR}/cmake/stage_files.cmake"
   COMMENT "Staging python/hpy" VERBATIM)
 add_custom_target(stage ALL DEPENDS "${_stamp}")
-if(HPY_NATIVE_TARGETS)
-  add_dependencies(stage ${HPY_NATIVE_TARGETS})
-endif()
 
 # The metadata that makes the entry points of pyproject.toml work straight from the staged tree.
 # [project.entry-points."GROUP"] and [project.scripts] hold lines NAME = "OBJECT".

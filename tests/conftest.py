@@ -12,8 +12,8 @@
         assert mod.add(1, 2) == 3
 
 runs on the ABIs cpython, universal and debug; a module-level `HPY_ABIS = ["hybrid", ...]` names
-others (those of support.extension.BINARY), `@pytest.mark.hpy_abis("debug")` does so for one test. In
-debug mode a test that leaves a handle open fails, unless it is marked `no_leak_check`.
+others (those of support.extension.BINARY), `@pytest.mark.hpy_abis("debug")` does so for one test.
+In debug mode a test that leaves a handle open fails, unless it is marked `no_leak_check`.
 """
 
 import gc

