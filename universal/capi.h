@@ -29,7 +29,7 @@ struct hpy_universal_capi {
   void (*call_real_function)(HPyContext *ctx, HPyFunc_Signature sig, HPyCFunction func, void *args);
   /* Makes the module object of a definition for a spec (borrowed; NULL: the module is called `name`), as
    * the loader does, for a library whose context was set. A new reference, or NULL with an exception. */
-  cpy_PyObject *(*make_module)(const char *name, HPyModuleDef *def, cpy_PyObject *spec);
+  cpy_PyObject *(*make_module)(const char *name, _HPyModuleDef_ABI *def, cpy_PyObject *spec);
 };
 
 /* Of hpy.debug._native and, with the same layout, of hpy.trace._native. */
@@ -37,7 +37,7 @@ struct hpy_debug_capi {
   /* The context of this mode for the current interpreter, or NULL, with a Python exception or without. */
   HPyContext *(*get_ctx)(void);
   /* Tells of a definition that was loaded in this mode, before its module is made. May be NULL. */
-  void (*register_module)(const char *name, const HPyModuleDef *def, void *library_handle);
+  void (*register_module)(const char *name, const _HPyModuleDef_ABI *def, void *library_handle);
 };
 
 #ifdef __cplusplus
