@@ -11,7 +11,7 @@ foreach(_room stacktrace handles leakdetector debug_ctx)
   add_executable(${_room}_tests ${_sources})
   target_include_directories(${_room}_tests PRIVATE ${${_room}_INCLUDES} "${PROJECT_SOURCE_DIR}/tests/cpp")
   if(NOT _room STREQUAL "stacktrace")
-    target_compile_definitions(${_room}_tests PRIVATE HPY_ABI_UNIVERSAL)
+    target_compile_definitions(${_room}_tests PRIVATE HPY_ABI_UNIVERSAL HPY_ABI_VIEW)
   endif()
   target_link_libraries(${_room}_tests PRIVATE
     hpy_${_room} fmt::fmt-header-only GTest::gtest GTest::gtest_main ${CMAKE_DL_LIBS})

@@ -78,7 +78,7 @@ function(hpy_room room)
   target_include_directories(hpy_${room} PRIVATE ${${room}_INCLUDES})
   if(arg_PUBLIC)
     # The only one of the three ABIs that does without Python.h.
-    target_compile_definitions(hpy_${room} PRIVATE HPY_ABI_UNIVERSAL)
+    target_compile_definitions(hpy_${room} PRIVATE HPY_ABI_UNIVERSAL HPY_ABI_VIEW)
   endif()
   set(seen_libraries "")
   foreach(seen IN LISTS arg_SEES)
