@@ -35,12 +35,13 @@ function(hpy_static target abi name folder includes)
     ARCHIVE_OUTPUT_DIRECTORY "${HPY_PACKAGE}/devel/lib/${folder}")
 endfunction()
 
-# hpy_module(TARGET SOABI FOLDER NAME SOURCES...): the module hpy/FOLDER/NAME of an interpreter.
+# hpy_module(TARGET SOABI FOLDER NAME SOURCES...): the module hpy/FOLDER/NAME of an interpreter. It sees
+# hpy.h as a host does: definitions in the layout of the binary interface (HPY_ABI_VIEW).
 function(hpy_module target soabi folder name)
   add_library(${target} MODULE ${ARGN})
   target_include_directories(${target} SYSTEM PRIVATE ${HPY_${soabi}_INCLUDE})
   target_include_directories(${target} PRIVATE ${python_INCLUDES})
-  target_compile_definitions(${target} PRIVATE HPY_ABI_HYBRID)
+  target_compile_definitions(${target} PRIVATE HPY_ABI_VIEW)
   target_link_libraries(${target} PRIVATE fmt::fmt-header-only)
   target_link_options(${target} PRIVATE
     "LINKER:--version-script=${PROJECT_SOURCE_DIR}/cmake/exports.map" "LINKER:--as-needed")
@@ -76,14 +77,18 @@ foreach(_soabi IN LISTS HPY_SOABIS)
     target_include_directories(hpy_universal-${_soabi} PRIVATE ${universal_INCLUDES})
     target_include_directories(hpy_universal-${_soabi} SYSTEM PRIVATE ${HPY_${_soabi}_INCLUDE})
     hpy_module(universal-${_soabi} ${_soabi} "." universal ${_universal_python})
+    target_compile_definitions(universal-${_soabi} PRIVATE HPY_ABI_HYBRID)
     target_link_libraries(universal-${_soabi} PRIVATE hpy_universal-${_soabi} ${CMAKE_DL_LIBS})
   endif()
   if(EXISTS "${_debug_main}")
     hpy_module(debug-${_soabi} ${_soabi} debug _native ${_debug_python})
+    # The same view of hpy.h as the room debug_ctx: one definition of its classes.
+    target_compile_definitions(debug-${_soabi} PRIVATE HPY_ABI_UNIVERSAL)
     # libunwind is named first because of what stands with it: see cmake/Dependencies.cmake.
     target_link_libraries(debug-${_soabi} PRIVATE hpy_libunwind hpy_debug_ctx ${CMAKE_DL_LIBS})
   endif()
   if(EXISTS "${_trace_main}")
     hpy_module(trace-${_soabi} ${_soabi} trace _native ${_trace_python})
+    target_compile_definitions(trace-${_soabi} PRIVATE HPY_ABI_UNIVERSAL)
   endif()
 endforeach()

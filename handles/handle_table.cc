@@ -14,9 +14,10 @@ constexpr uint32_t kLastGeneration = ~uint32_t{1};  // closing to this value ret
 
 }  // namespace
 
-HandleTable::HandleTable(DropFunction drop, void* drop_data) : drop_(drop), drop_data_(drop_data) {
+HandleTable::HandleTable(uint32_t max_slots, DropFunction drop, void* drop_data)
+    : drop_(drop), drop_data_(drop_data) {
   // Address space only; where 8 GiB of it cannot be had (ulimit -v), less will do.
-  for (uint32_t slots = kMaxSlots; slots >= kCommitStep; slots /= 2) {
+  for (uint32_t slots = max_slots; slots >= kCommitStep; slots /= 2) {
     void* range = mmap(nullptr, size_t{slots} * sizeof(Slot), PROT_NONE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (range != MAP_FAILED) {
@@ -45,6 +46,7 @@ void HandleTable::Drop(uint32_t index) {
   Slot& slot = slots_[index];
   if (drop_ != nullptr) drop_(drop_data_, slot);
   slot.kept = 0;
+  slot.has_buffer = 0;
 }
 
 uint32_t HandleTable::TakeSlot() {
@@ -84,6 +86,7 @@ HPy HandleTable::Open(HPy wrapped, uint32_t stack, uint32_t function, Origin ori
   slot.ending = 0;
   slot.order = next_order_++;
   slot.function = function;
+  slot.has_buffer = 0;
   generations_.back().open++;
   open_count_++;
   return HandleOf(slot);

@@ -32,12 +32,14 @@ class HandleTable {
   // object (`kept`), or data that the caller holds aside for it.
   using DropFunction = void (*)(void* data, Slot& slot);
 
-  explicit HandleTable(DropFunction drop = nullptr, void* drop_data = nullptr);
+  // Reserves address space for `max_slots` handles at once.
+  explicit HandleTable(uint32_t max_slots = kMaxSlots, DropFunction drop = nullptr,
+                       void* drop_data = nullptr);
   ~HandleTable();
   HandleTable(const HandleTable&) = delete;
   HandleTable& operator=(const HandleTable&) = delete;
 
-  // A new handle. Fails (a null handle) only when 2^28 are open, or memory is exhausted.
+  // A new handle. Fails (a null handle) only when `max_slots` are open, or memory is exhausted.
   HPy Open(HPy wrapped, uint32_t stack, uint32_t function, Origin origin = Origin::kOwned);
 
   // The slot of a handle that is open, else null. One load from the table.

@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "hpy.h"
-#include "stacktrace/capture.h"
+#include "stacktrace/stacktrace.h"
 
 namespace hpy::handles {
 
@@ -31,8 +31,8 @@ inline constexpr uint64_t kGivenOutBits = kTag | (uint64_t{1} << kGenerationShif
 inline constexpr uint32_t kMaxSlots = uint32_t{1} << (kGenerationShift - kSlotShift);
 inline constexpr uint32_t kNoSlot = kMaxSlots - 1;  // never used: ends the lists of slots
 
-// Numbers of functions of extensions have 20 bits: 0 is "none".
-inline constexpr uint32_t kMaxFunctions = uint32_t{1} << 20;
+// Numbers of functions of extensions have 19 bits: 0 is "none".
+inline constexpr uint32_t kMaxFunctions = uint32_t{1} << 19;
 
 // 32 bytes, two in a cache line.
 struct alignas(32) Slot {
@@ -52,7 +52,8 @@ struct alignas(32) Slot {
   // The how manieth handle this was, and the function of the extension that was in progress. 2^44
   // openings last two days at 10 ns each.
   uint64_t order : 44;
-  uint64_t function : 20;
+  uint64_t function : 19;
+  uint64_t has_buffer : 1;  // a copy of its bytes was given out: see buffers.h
 
   bool is_open() const { return (generation & 1) != 0; }
   HPy wrapped() const { return HPy{static_cast<intptr_t>(object)}; }

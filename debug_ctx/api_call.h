@@ -1,0 +1,67 @@
+// A call of the API by an extension: what a wrapper knows of it, and how it unwraps its arguments.
+#ifndef HPY_DEBUG_CTX_API_CALL_H_
+#define HPY_DEBUG_CTX_API_CALL_H_
+
+#include <type_traits>
+
+#include "debug_ctx/call.h"
+#include "debug_ctx/slots.h"
+#include "debug_ctx/state.h"
+#include "stacktrace/stacktrace.h"
+
+namespace hpy::debug_ctx {
+
+class ApiCall {
+ public:
+  ApiCall(HPyContext* ctx, const SlotInfo& info, const stacktrace::CallSite& site)
+      : call_(&DebugContext::From(ctx)->call), info_(info), site_(site) {
+    if (call_ != innermost_call) [[unlikely]] {
+      CheckContext();
+    }
+  }
+
+  // False once a mistake was found after which the call must not reach the interpreter.
+  bool ok() const { return ok_; }
+  State& state() const { return *call_->state; }
+  HPyContext* universal() const { return state().universal; }
+  Call& call() const { return *call_; }
+  const SlotInfo& info() const { return info_; }
+  const stacktrace::CallSite& site() const { return site_; }
+
+  // The handle of the universal context for parameter `position` (the context is number 0). Null
+  // and ok() false when the extension may not pass it.
+  HPy Unwrap(HPy handle, int position) {
+    if (handles::Slot* slot = state().table.Resolve(handle)) [[likely]] {
+      return slot->wrapped();
+    }
+    if (HPy_IsNull(handle) && (info_.nullable >> position & 1) != 0) return HPy_NULL;
+    return UnwrapInvalid(handle, position);
+  }
+
+  HPy Wrap(HPy universal_handle) {
+    return state().Open(universal_handle, *call_, site_);
+  }
+
+  // Closes a handle for the extension: HPy_Close, and what HPyTracker_Close does.
+  void Close(HPy handle);
+
+  StoryId Capture() { return state().Capture(*call_, site_); }
+
+  // In report.cc. What the extension passed to a builder or tracker function was closed or never
+  // given out; `hook` names the older hook for it, or -1.
+  void RefuseBuilder(const handles::HandleTable& table, HPy value, int position);
+  void RefuseTracker(const handles::HandleTable& table, HPy value, int position);
+
+ private:
+  void CheckContext();
+  HPy UnwrapInvalid(HPy handle, int position);
+
+  Call* call_;
+  const SlotInfo& info_;
+  const stacktrace::CallSite& site_;
+  bool ok_ = true;
+};
+
+}  // namespace hpy::debug_ctx
+
+#endif  // HPY_DEBUG_CTX_API_CALL_H_

@@ -1,0 +1,66 @@
+// What the debug context needs from an interpreter beyond its HPyContext.
+//
+// python/ implements it for CPython; the tests of this room have a small one of their own. Every
+// function is called by a thread that holds the interpreter, unless it says otherwise.
+#ifndef HPY_DEBUG_CTX_HOST_H_
+#define HPY_DEBUG_CTX_HOST_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hpy.h"
+#include "leakdetector/violation.h"
+
+namespace hpy::debug_ctx {
+
+// The hooks of the older interface (`_debug.set_on_invalid_handle` and its twin for builders).
+enum class Hook { kInvalidHandle, kInvalidBuilder };
+
+class Host {
+ public:
+  // A handle of the universal context is the address of the native object plus this: so the
+  // trampolines convert arguments without a call. Null stays null.
+  explicit Host(intptr_t native_handle_bias) : bias_(native_handle_bias) {}
+  virtual ~Host() = default;
+
+  // Native objects are `void *`, for the type differs with what includes hpy.h.
+  HPy Borrow(void* object) const {
+    return object == nullptr ? HPy_NULL : HPy{reinterpret_cast<intptr_t>(object) + bias_};
+  }
+  void* Native(HPy handle) const {
+    return HPy_IsNull(handle) ? nullptr : reinterpret_cast<void*>(handle._i - bias_);
+  }
+
+  // The items of an argument tuple, borrowed and valid as long as it is.
+  virtual void* const* TupleItems(void* tuple, HPy_ssize_t* size) = 0;
+
+  // The Python frames in progress on this thread, innermost first, at most `max`.
+  virtual std::vector<leakdetector::PythonFrame> PythonFrames(int max) = 0;
+
+  // What a report says of an object. They run code of the object; a pending exception is kept, and one
+  // that they raise is dropped.
+  virtual std::optional<std::string> Repr(HPy object) = 0;
+  virtual std::string TypeName(HPy object) = 0;
+
+  // Sets the exception for a violation; a pending one becomes its context. Unless `also` is null, it
+  // is an instance of that exception class too.
+  virtual void Raise(const leakdetector::Violation& violation, HPy also) = 0;
+  // Issues the warning for a violation. False when the warning was turned into an exception.
+  virtual bool Warn(const leakdetector::Violation& violation) = 0;
+  // Tells those who subscribed.
+  virtual void Notify(const leakdetector::Violation& violation) = 0;
+  // Ends the process the way HPy_FatalError does. Any thread.
+  [[noreturn]] virtual void Fatal(const char* message) = 0;
+
+  virtual bool HasHook(Hook hook) = 0;
+  virtual void CallHook(Hook hook) = 0;
+
+ private:
+  const intptr_t bias_;
+};
+
+}  // namespace hpy::debug_ctx
+
+#endif  // HPY_DEBUG_CTX_HOST_H_

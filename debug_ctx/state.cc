@@ -1,0 +1,173 @@
+// Contexts, and the opening and closing of handles.
+#include "debug_ctx/state.h"
+
+#include <utility>
+
+namespace hpy::debug_ctx {
+
+using handles::Ending;
+using handles::Origin;
+using handles::Slot;
+
+namespace {
+
+constexpr uint32_t kMaxOthers = 1 << 22;  // builders, and trackers, open at the same time
+
+}  // namespace
+
+thread_local Call* innermost_call = nullptr;
+
+void OpenLog::Compact(const handles::HandleTable& table) {
+  size_t alive = 0;
+  for (const Entry& entry : entries_) {
+    if (table.slot_at(entry.slot).generation == entry.generation) entries_[alive++] = entry;
+  }
+  entries_.resize(alive);
+  // More than half of them alive: the next round would come too soon.
+  if (alive * 2 >= entries_.capacity()) entries_.reserve(alive * 2 + 32);
+}
+
+State::State(Host& h, HPyContext* u, leakdetector::FrameFilter f)
+    : host(h),
+      universal(u),
+      table(handles::kMaxSlots, &State::Drop, this),
+      builders(kMaxOthers),
+      trackers(kMaxOthers),
+      filter(std::move(f)) {
+  HPyContext& ctx = root_.context;
+  ctx.name = "HPy Debug Mode ABI (CPython backend)";
+  ctx._private = this;
+  ctx.abi_version = HPY_ABI_VERSION;
+  // Constants have the same value in every context of the interpreter.
+#define HPY_HANDLE(index, member, object) \
+  ctx.member = table.Open(universal->member, stacktrace::kNoStack, 0, Origin::kConstant);
+#include "hpy/abi/context.inc"
+  FillFunctions(ctx);
+  root_.call.state = this;
+}
+
+DebugContext* State::TakeContext() {
+  DebugContext* context = free_head_;
+  if (free_count_ > kContextsBetweenUses) {
+    free_head_ = context->next_free;
+    free_count_--;
+  } else {
+    context = new DebugContext();
+    context->context = root_.context;
+    context->call.state = this;
+  }
+  return context;
+}
+
+void State::GiveBack(DebugContext* context) {
+  context->next_free = nullptr;
+  if (free_count_++ == 0) {
+    free_head_ = context;
+  } else {
+    free_tail_->next_free = context;
+  }
+  free_tail_ = context;
+}
+
+CallScope::CallScope(State& state, HPyCFunction function, uintptr_t stop_sp)
+    : context_(state.TakeContext()) {
+  Call& call = context_->call;
+  call.outer = innermost_call;
+  call.stop_sp = stop_sp;
+  call.entry = reinterpret_cast<uintptr_t>(function);
+  call.function = state.functions.NumberOf(function);
+  call.in_progress = true;
+  call.refreshed = false;
+  call.first_order = state.table.next_order();
+  call.open = 0;
+  innermost_call = &call;
+}
+
+CallScope::~CallScope() {
+  Call& call = context_->call;
+  State& state = *call.state;
+  if (call.open > 0) {
+    // It leaves handles behind: remember from which Python line it was called.
+    uint32_t python = 0;
+    bool read = false;
+    call.log.ForEachOpen(state.table, [&](Slot& slot) {
+      if (!read && state.settings.python_stacks) {
+        python = state.stories.InternPython(state.host.PythonFrames(64));
+        read = true;
+      }
+      slot.opened = state.stories.WithPython(slot.opened, python);
+    });
+    if (call.outer != nullptr) call.outer->open += call.open;
+  }
+  call.log.Clear();
+  call.in_progress = false;
+  innermost_call = call.outer;
+  state.GiveBack(context_);
+}
+
+StoryId State::Capture(Call& call, const stacktrace::CallSite& site) {
+  if (settings.stack_depth == 0) return stacktrace::kNoStack;
+  if (!call.refreshed) {
+    stacktrace::Refresh();
+    call.refreshed = true;
+  }
+  return stacktrace::Capture(site, {call.stop_sp, call.entry, settings.stack_depth});
+}
+
+HPy State::Open(HPy wrapped, Call& call, const stacktrace::CallSite& site) {
+  if (HPy_IsNull(wrapped)) return HPy_NULL;
+  const HPy handle = table.Open(wrapped, Capture(call, site), call.function);
+  if (HPy_IsNull(handle)) {
+    universal->ctx_Close(universal, wrapped);
+    universal->ctx_Err_NoMemory(universal);
+    return HPy_NULL;
+  }
+  const uint64_t bits = static_cast<uint64_t>(handle._i);
+  call.log.Push(static_cast<uint32_t>(bits) >> handles::kSlotShift,
+                static_cast<uint32_t>(bits >> handles::kGenerationShift), table);
+  if (call.in_progress) call.open++;
+  return handle;
+}
+
+HPy State::Close(Slot* slot, Call& call, StoryId story, Ending ending) {
+  const HPy wrapped = slot->wrapped();
+  if (call.in_progress && slot->order >= call.first_order) call.open--;
+  const bool keep = keep_closed;
+  CloseSlot(slot, story, ending, keep);
+  return keep ? universal->ctx_Dup(universal, wrapped) : wrapped;
+}
+
+void State::Drop(void* data, Slot& slot) {
+  State& state = *static_cast<State*>(data);
+  if (slot.has_buffer) state.buffers.Drop(state.table.index_of(slot));
+  if (slot.kept) state.universal->ctx_Close(state.universal, slot.wrapped());
+}
+
+void State::CloseSlot(Slot* slot, StoryId story, Ending ending, bool keep) {
+  if (slot->has_buffer) {
+    slot->has_buffer = buffers.Revoke(table.index_of(*slot), settings.closed_buffers);
+  }
+  table.Close(slot, story, ending, keep);
+}
+
+const char* State::GiveBuffer(Slot* slot, const char* data, size_t size) {
+  const uint32_t index = table.index_of(*slot);
+  if (slot->has_buffer) return buffers.Find(index);
+  const char* copy = buffers.Give(index, data, size);
+  if (copy == nullptr) {
+    universal->ctx_Err_NoMemory(universal);
+  } else {
+    slot->has_buffer = 1;
+  }
+  return copy;
+}
+
+ptrdiff_t State::RawDataSize(const Slot& slot) const {
+  return slot.has_buffer ? buffers.SizeOf(table.index_of(slot)) : -1;
+}
+
+void State::SetReportPath(const std::string& path) {
+  report_file = path.empty() ? nullptr : std::make_unique<leakdetector::ReportFile>(path);
+}
+
+}  // namespace hpy::debug_ctx

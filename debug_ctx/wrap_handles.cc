@@ -1,0 +1,106 @@
+// Wrappers of slots that close handles or take arrays of them.
+#include "absl/container/inlined_vector.h"
+#include "debug_ctx/api_call.h"
+#include "debug_ctx/wrapper.h"
+
+namespace hpy::debug_ctx {
+
+using handles::Slot;
+
+namespace {
+
+// The handles of an array, unwrapped. `position` is that of the array among the parameters.
+using HandleArray = absl::InlinedVector<HPy, 8>;
+
+HandleArray UnwrapArray(ApiCall& api, const HPy* items, size_t count, int position) {
+  HandleArray unwrapped;
+  unwrapped.reserve(count);
+  for (size_t i = 0; i < count; i++) unwrapped.push_back(api.Unwrap(items[i], position));
+  return unwrapped;
+}
+
+size_t KeywordCount(ApiCall& api, HPy kwnames) {
+  if (HPy_IsNull(kwnames) || !api.ok()) return 0;
+  HPyContext* const universal = api.universal();
+  if (!universal->ctx_Tuple_Check(universal, kwnames)) return 0;  // raises in the universal context
+  const HPy_ssize_t length = universal->ctx_Length(universal, kwnames);
+  return length < 0 ? 0 : static_cast<size_t>(length);
+}
+
+// HPy_Call and HPy_CallMethod: the values of keywords stand behind the positional arguments.
+template <typename S>
+HPy CallWithArray(HPyContext* ctx, HPy callable, const HPy* args, size_t nargs, HPy kwnames,
+                  const stacktrace::CallSite& site) {
+  ApiCall api(ctx, S::kInfo, site);
+  const HPy callable_u = api.Unwrap(callable, 1);
+  const HPy kwnames_u = api.Unwrap(kwnames, 4);
+  const HandleArray args_u = UnwrapArray(api, args, nargs + KeywordCount(api, kwnames_u), 2);
+  if (!api.ok()) return Refuse<S>();
+  HPyContext* const universal = api.universal();
+  return api.Wrap(
+      (universal->*S::kMember)(universal, callable_u, args_u.data(), nargs, kwnames_u));
+}
+
+}  // namespace
+
+void Wrapper<table::Slot_ctx_Close>::Call(HPyContext* ctx, HPy handle) {
+  const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
+  ApiCall api(ctx, table::Slot_ctx_Close::kInfo, site);
+  if (api.ok()) api.Close(handle);
+}
+
+HPy Wrapper<table::Slot_ctx_Tuple_FromArray>::Call(HPyContext* ctx, const HPy* items,
+                                                   HPy_ssize_t count) {
+  using S = table::Slot_ctx_Tuple_FromArray;
+  const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
+  ApiCall api(ctx, S::kInfo, site);
+  const HandleArray items_u = UnwrapArray(api, items, count > 0 ? static_cast<size_t>(count) : 0, 1);
+  if (!api.ok()) return Refuse<S>();
+  HPyContext* const universal = api.universal();
+  return api.Wrap(universal->ctx_Tuple_FromArray(universal, items_u.data(), count));
+}
+
+HPy Wrapper<table::Slot_ctx_Type_GenericNew>::Call(HPyContext* ctx, HPy type, const HPy* args,
+                                                   HPy_ssize_t nargs, HPy kw) {
+  using S = table::Slot_ctx_Type_GenericNew;
+  const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
+  ApiCall api(ctx, S::kInfo, site);
+  const HPy type_u = api.Unwrap(type, 1);
+  const HPy kw_u = api.Unwrap(kw, 4);
+  // The arguments are ignored by contract, and may be anything.
+  static_cast<void>(args);
+  static_cast<void>(nargs);
+  if (!api.ok()) return Refuse<S>();
+  HPyContext* const universal = api.universal();
+  return api.Wrap(universal->ctx_Type_GenericNew(universal, type_u, nullptr, 0, kw_u));
+}
+
+HPy Wrapper<table::Slot_ctx_Call>::Call(HPyContext* ctx, HPy callable, const HPy* args,
+                                        size_t nargs, HPy kwnames) {
+  const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
+  return CallWithArray<table::Slot_ctx_Call>(ctx, callable, args, nargs, kwnames, site);
+}
+
+HPy Wrapper<table::Slot_ctx_CallMethod>::Call(HPyContext* ctx, HPy name, const HPy* args,
+                                              size_t nargs, HPy kwnames) {
+  const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
+  return CallWithArray<table::Slot_ctx_CallMethod>(ctx, name, args, nargs, kwnames, site);
+}
+
+int32_t Wrapper<table::Slot_ctx_ContextVar_Get>::Call(HPyContext* ctx, HPy variable,
+                                                      HPy default_value, HPy* result) {
+  using S = table::Slot_ctx_ContextVar_Get;
+  const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
+  ApiCall api(ctx, S::kInfo, site);
+  const HPy variable_u = api.Unwrap(variable, 1);
+  const HPy default_u = api.Unwrap(default_value, 2);
+  *result = HPy_NULL;
+  if (!api.ok()) return Refuse<S>();
+  HPyContext* const universal = api.universal();
+  HPy value = HPy_NULL;
+  const int32_t status = universal->ctx_ContextVar_Get(universal, variable_u, default_u, &value);
+  if (status == 0) *result = api.Wrap(value);
+  return status;
+}
+
+}  // namespace hpy::debug_ctx

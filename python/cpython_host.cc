@@ -1,0 +1,188 @@
+// CPython as the host of the debug context: frames, errors, warnings, hooks.
+#include "cpython_host.h"
+
+#include <utility>
+
+#include "leakdetector/json.h"
+
+namespace hpy::python {
+
+namespace {
+
+// Puts the pending exception aside while Python code runs, and back at the end.
+class PendingException {
+ public:
+  PendingException() { PyErr_Fetch(&type_, &value_, &traceback_); }
+  ~PendingException() { PyErr_Restore(type_, value_, traceback_); }
+  PendingException(const PendingException&) = delete;
+  PendingException& operator=(const PendingException&) = delete;
+
+  // The exception object, a new reference, which is then no longer put back; null for none.
+  PyObject* Take() {
+    if (type_ == nullptr) return nullptr;
+    PyErr_NormalizeException(&type_, &value_, &traceback_);
+    if (traceback_ != nullptr) PyException_SetTraceback(value_, traceback_);
+    Py_CLEAR(type_);
+    Py_CLEAR(traceback_);
+    return std::exchange(value_, nullptr);
+  }
+
+ private:
+  PyObject* type_;
+  PyObject* value_;
+  PyObject* traceback_;
+};
+
+PyObject* ObjectOf(HPy handle) { return reinterpret_cast<PyObject*>(handle._i - 1); }
+
+PyObject* JsonText(const leakdetector::Violation& violation) {
+  const std::string json = leakdetector::ToJson(violation);
+  return PyUnicode_DecodeUTF8(json.data(), static_cast<Py_ssize_t>(json.size()), "replace");
+}
+
+// The Python half registers its callbacks when it is imported.
+bool ImportPythonHalf() {
+  PyObject* module = PyImport_ImportModule("hpy.debug");
+  Py_XDECREF(module);
+  return module != nullptr;
+}
+
+std::string FrameText(PyObject* code, const char* attribute) {
+  PyObject* text = PyObject_GetAttrString(code, attribute);
+  if (text == nullptr) {
+    PyErr_Clear();
+    return {};
+  }
+  std::string utf8 = ToUtf8(text);
+  Py_DECREF(text);
+  return utf8;
+}
+
+}  // namespace
+
+std::string ToUtf8(PyObject* text) {
+  PyObject* bytes = PyUnicode_Check(text)
+                        ? PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace")
+                        : nullptr;
+  if (bytes == nullptr) {
+    PyErr_Clear();
+    return {};
+  }
+  std::string utf8(PyBytes_AS_STRING(bytes), static_cast<size_t>(PyBytes_GET_SIZE(bytes)));
+  Py_DECREF(bytes);
+  return utf8;
+}
+
+void* const* CPythonHost::TupleItems(void* tuple, HPy_ssize_t* size) {
+  *size = PyTuple_GET_SIZE(static_cast<PyObject*>(tuple));
+  return reinterpret_cast<void* const*>(static_cast<PyTupleObject*>(tuple)->ob_item);
+}
+
+std::vector<leakdetector::PythonFrame> CPythonHost::PythonFrames(int max) {
+  const PendingException pending;
+  std::vector<leakdetector::PythonFrame> frames;
+  PyFrameObject* frame = PyThreadState_GetFrame(PyThreadState_Get());
+  while (frame != nullptr && static_cast<int>(frames.size()) < max) {
+    PyObject* code = reinterpret_cast<PyObject*>(PyFrame_GetCode(frame));
+    frames.push_back({FrameText(code, "co_name"), FrameText(code, "co_filename"),
+                      PyFrame_GetLineNumber(frame)});
+    Py_DECREF(code);
+    PyFrameObject* back = PyFrame_GetBack(frame);
+    Py_DECREF(frame);
+    frame = back;
+  }
+  Py_XDECREF(frame);
+  return frames;
+}
+
+std::optional<std::string> CPythonHost::Repr(HPy object) {
+  const PendingException pending;
+  PyObject* repr = PyObject_Repr(ObjectOf(object));
+  if (repr == nullptr) {
+    PyErr_Clear();
+    return std::nullopt;
+  }
+  std::string utf8 = ToUtf8(repr);
+  Py_DECREF(repr);
+  return utf8;
+}
+
+std::string CPythonHost::TypeName(HPy object) { return Py_TYPE(ObjectOf(object))->tp_name; }
+
+void CPythonHost::Raise(const leakdetector::Violation& violation, HPy also) {
+  PyObject* context = PendingException().Take();
+  PyObject* error = nullptr;
+  if (callbacks.error_factory != nullptr || ImportPythonHalf()) {
+    PyObject* json = JsonText(violation);
+    PyObject* also_class = HPy_IsNull(also) ? Py_None : ObjectOf(also);
+    if (json != nullptr && callbacks.error_factory != nullptr) {
+      error = PyObject_CallFunctionObjArgs(callbacks.error_factory, json, also_class, nullptr);
+    }
+    Py_XDECREF(json);
+  }
+  if (error == nullptr) {
+    // The mistake must be seen even where our Python half cannot be had.
+    if (PyErr_Occurred() == nullptr) PyErr_SetString(PyExc_SystemError, violation.message.c_str());
+    Py_XDECREF(context);
+    return;
+  }
+  if (context != nullptr) PyException_SetContext(error, context);  // takes the reference
+  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error)), error);
+  Py_DECREF(error);
+}
+
+bool CPythonHost::Warn(const leakdetector::Violation& violation) {
+  PyObject* context = PendingException().Take();
+  PyObject* result = nullptr;
+  if (callbacks.warning_factory != nullptr || ImportPythonHalf()) {
+    PyObject* json = JsonText(violation);
+    if (json != nullptr && callbacks.warning_factory != nullptr) {
+      result = PyObject_CallFunctionObjArgs(callbacks.warning_factory, json, nullptr);
+    }
+    Py_XDECREF(json);
+  }
+  if (result == nullptr) {
+    Py_XDECREF(context);
+    return false;
+  }
+  Py_DECREF(result);
+  if (context != nullptr) {
+    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(context)), context);
+    Py_DECREF(context);
+  }
+  return true;
+}
+
+void CPythonHost::Notify(const leakdetector::Violation& violation) {
+  if (callbacks.on_violation == nullptr) return;
+  const PendingException pending;
+  PyObject* json = JsonText(violation);
+  PyObject* result =
+      json != nullptr ? PyObject_CallFunctionObjArgs(callbacks.on_violation, json, nullptr)
+                      : nullptr;
+  if (result == nullptr) PyErr_WriteUnraisable(callbacks.on_violation);
+  Py_XDECREF(result);
+  Py_XDECREF(json);
+}
+
+void CPythonHost::Fatal(const char* message) { Py_FatalError(message); }
+
+bool CPythonHost::HasHook(debug_ctx::Hook hook) {
+  return (hook == debug_ctx::Hook::kInvalidHandle ? callbacks.invalid_handle
+                                                  : callbacks.invalid_builder) != nullptr;
+}
+
+void CPythonHost::CallHook(debug_ctx::Hook hook) {
+  const bool handle = hook == debug_ctx::Hook::kInvalidHandle;
+  PyObject* callable = handle ? callbacks.invalid_handle : callbacks.invalid_builder;
+  Py_INCREF(callable);
+  PyObject* result = PyObject_CallObject(callable, nullptr);
+  Py_DECREF(callable);
+  if (result == nullptr) {
+    PySys_FormatStderr("Error when executing the on_invalid_%shandle callback\n",
+                       handle ? "" : "builder_");
+  }
+  Py_XDECREF(result);
+}
+
+}  // namespace hpy::python

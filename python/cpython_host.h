@@ -1,0 +1,49 @@
+// CPython as the host of the debug context.
+#ifndef HPY_PYTHON_CPYTHON_HOST_H_
+#define HPY_PYTHON_CPYTHON_HOST_H_
+
+#include <Python.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "debug_ctx/host.h"
+#include "debug_ctx/state.h"
+
+namespace hpy::python {
+
+// What hpy.debug, the Python half, gives us to call. Each may be null. Owned references.
+struct Callbacks {
+  PyObject* error_factory = nullptr;    // (json, class or None) -> exception instance
+  PyObject* warning_factory = nullptr;  // (json): issues the warning
+  PyObject* on_violation = nullptr;     // (json): tells the subscribers
+  PyObject* invalid_handle = nullptr;   // the older hooks, ()
+  PyObject* invalid_builder = nullptr;
+};
+
+class CPythonHost final : public debug_ctx::Host {
+ public:
+  // In the universal context a handle is the address of the object plus one.
+  CPythonHost() : Host(1) {}
+
+  void* const* TupleItems(void* tuple, HPy_ssize_t* size) override;
+  std::vector<leakdetector::PythonFrame> PythonFrames(int max) override;
+  std::optional<std::string> Repr(HPy object) override;
+  std::string TypeName(HPy object) override;
+  void Raise(const leakdetector::Violation& violation, HPy also) override;
+  bool Warn(const leakdetector::Violation& violation) override;
+  void Notify(const leakdetector::Violation& violation) override;
+  [[noreturn]] void Fatal(const char* message) override;
+  bool HasHook(debug_ctx::Hook hook) override;
+  void CallHook(debug_ctx::Hook hook) override;
+
+  Callbacks callbacks;
+};
+
+// The text of a str as UTF-8; what cannot be encoded is escaped.
+std::string ToUtf8(PyObject* text);
+
+}  // namespace hpy::python
+
+#endif  // HPY_PYTHON_CPYTHON_HOST_H_

@@ -1,0 +1,152 @@
+// The type DebugHandle: a view of one slot of the table, as Python sees it.
+#include <cinttypes>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+
+#include "debug_ctx/report.h"
+#include "debug_state.h"
+#include "stacktrace/stacktrace.h"
+
+namespace hpy::python {
+
+namespace {
+
+using handles::Slot;
+
+struct DebugHandle {
+  PyObject_HEAD Slot* slot;
+};
+
+PyTypeObject* debug_handle_type = nullptr;
+
+Slot& SlotOf(PyObject* self) { return *reinterpret_cast<DebugHandle*>(self)->slot; }
+
+debug_ctx::State& CurrentState() { return GetDebugState()->state; }
+
+// The object that the slot refers to now, borrowed; null when it may be gone.
+PyObject* ObjectOf(const Slot& slot) {
+  if (!slot.is_open() && !slot.kept) return nullptr;
+  return static_cast<PyObject*>(CurrentState().host.Native(slot.wrapped()));
+}
+
+PyObject* GetObj(PyObject* self, void*) {
+  PyObject* object = ObjectOf(SlotOf(self));
+  if (object == nullptr) object = Py_None;
+  Py_INCREF(object);
+  return object;
+}
+
+PyObject* GetId(PyObject* self, void*) { return PyLong_FromVoidPtr(&SlotOf(self)); }
+
+PyObject* GetIsClosed(PyObject* self, void*) { return PyBool_FromLong(!SlotOf(self).is_open()); }
+
+PyObject* GetRawDataSize(PyObject* self, void*) {
+  return PyLong_FromSsize_t(CurrentState().RawDataSize(SlotOf(self)));
+}
+
+PyObject* ForceClose(PyObject* self, PyObject*) {
+  debug_ctx::ForceClose(CurrentState(), &SlotOf(self));
+  if (PyErr_Occurred() != nullptr) return nullptr;
+  Py_RETURN_NONE;
+}
+
+// Where it was opened, a line for each frame in the manner of glibc's backtrace_symbols, with what
+// the debug information adds.
+std::string Allocation(const Slot& slot) {
+  debug_ctx::State& state = CurrentState();
+  std::string text;
+  for (const stacktrace::Frame& frame :
+       stacktrace::Symbolize(state.stories.Native(slot.opened))) {
+    char offset[64];
+    std::snprintf(offset, sizeof(offset), "(+0x%" PRIx64 ") [0x%" PRIx64 "]", frame.offset,
+                  frame.offset);
+    if (!text.empty()) text += '\n';
+    text += frame.library + offset;
+    if (!frame.function.empty()) text += " in " + frame.function;
+    if (!frame.file.empty()) text += " at " + frame.file + ":" + std::to_string(frame.line);
+  }
+  return text;
+}
+
+PyObject* Repr(PyObject* self) {
+  const Slot& slot = SlotOf(self);
+  const std::string allocation = Allocation(slot);
+  const std::string tail =
+      allocation.empty() ? "To get the stack trace of where it was allocated use:\n"
+                           "hpy.debug.set_handle_stack_trace_limit"
+                         : "Allocation stacktrace:\n" + allocation;
+  PyObject* tail_text = PyUnicode_DecodeUTF8(tail.data(), static_cast<Py_ssize_t>(tail.size()),
+                                             "replace");
+  if (tail_text == nullptr) return nullptr;
+  PyObject* text;
+  if (slot.is_open()) {
+    text = PyUnicode_FromFormat("<DebugHandle 0x%zx for %R>\n%U",
+                                reinterpret_cast<size_t>(&slot), ObjectOf(slot), tail_text);
+  } else {
+    text = PyUnicode_FromFormat("<DebugHandle 0x%zx CLOSED>\n%U", reinterpret_cast<size_t>(&slot),
+                                tail_text);
+  }
+  Py_DECREF(tail_text);
+  return text;
+}
+
+PyObject* RichCompare(PyObject* self, PyObject* other, int op) {
+  if ((op != Py_EQ && op != Py_NE)) Py_RETURN_NOTIMPLEMENTED;
+  const bool equal = Py_TYPE(other) == debug_handle_type && &SlotOf(self) == &SlotOf(other);
+  return PyBool_FromLong(equal == (op == Py_EQ));
+}
+
+void Dealloc(PyObject* self) {
+  PyTypeObject* type = Py_TYPE(self);
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+PyGetSetDef getset[] = {
+    {"obj", GetObj, nullptr, "the object, or None where it may no longer exist", nullptr},
+    {"id", GetId, nullptr, "the address of the record; equal for every view of one handle", nullptr},
+    {"is_closed", GetIsClosed, nullptr, "whether the handle is closed", nullptr},
+    {"raw_data_size", GetRawDataSize, nullptr,
+     "size in bytes of the buffer that was given out for it, or -1", nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+
+PyMethodDef methods[] = {
+    {"_force_close", ForceClose, METH_NOARGS, "Closes the handle as HPy_Close would."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyType_Slot slots[] = {
+    {Py_tp_doc, const_cast<char*>("A view of a record of a debug handle. After the record is used "
+                                  "again it shows the new handle.")},
+    {Py_tp_getset, getset},
+    {Py_tp_methods, methods},
+    {Py_tp_repr, reinterpret_cast<void*>(Repr)},
+    {Py_tp_richcompare, reinterpret_cast<void*>(RichCompare)},
+    {Py_tp_hash, reinterpret_cast<void*>(PyObject_HashNotImplemented)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(Dealloc)},
+    {0, nullptr},
+};
+
+PyType_Spec spec = {"hpy.debug._debug.DebugHandle", sizeof(DebugHandle), 0, Py_TPFLAGS_DEFAULT,
+                    slots};
+
+}  // namespace
+
+PyObject* MakeDebugHandleType() {
+  if (debug_handle_type == nullptr) {
+    debug_handle_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
+    if (debug_handle_type != nullptr) debug_handle_type->tp_new = nullptr;  // made by us only
+  }
+  Py_XINCREF(debug_handle_type);
+  return reinterpret_cast<PyObject*>(debug_handle_type);
+}
+
+PyObject* NewDebugHandle(Slot* slot) {
+  PyObject* self = debug_handle_type->tp_alloc(debug_handle_type, 0);
+  if (self != nullptr) reinterpret_cast<DebugHandle*>(self)->slot = slot;
+  return self;
+}
+
+}  // namespace hpy::python

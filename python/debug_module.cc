@@ -1,0 +1,328 @@
+// The module hpy.debug._native: the debug context on CPython, and what hpy.debug needs of it.
+#include <Python.h>
+#include <dlfcn.h>
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "debug_ctx/report.h"
+#include "debug_state.h"
+#include "leakdetector/json.h"
+#include "leakdetector/report.h"
+#include "stacktrace/stacktrace.h"
+#include "universal/capi.h"
+
+namespace hpy::python {
+
+namespace {
+
+// ---------------------------------------------------------------------------------------------------
+// The state
+
+std::string LibraryOf(const void* address) {
+  Dl_info info;
+  return dladdr(address, &info) != 0 && info.dli_fname != nullptr ? info.dli_fname : "";
+}
+
+const hpy_universal_capi* ImportUniversal() {
+  PyObject* module = PyImport_ImportModule("hpy.universal");
+  if (module == nullptr) return nullptr;
+  PyObject* capsule = PyObject_GetAttrString(module, "_capi");
+  Py_DECREF(module);
+  if (capsule == nullptr) return nullptr;
+  auto* capi = static_cast<const hpy_universal_capi*>(
+      PyCapsule_GetPointer(capsule, HPY_UNIVERSAL_CAPSULE));
+  Py_DECREF(capsule);
+  if (capi != nullptr && capi->version != HPY_CAPI_VERSION) {
+    PyErr_Format(PyExc_ImportError,
+                 "hpy.debug._native needs version %d of hpy.universal's interface, and found version "
+                 "%u: the two come from different installations; reinstall hpy",
+                 HPY_CAPI_VERSION, static_cast<unsigned>(capi->version));
+    return nullptr;
+  }
+  return capi;
+}
+
+// ---------------------------------------------------------------------------------------------------
+// For the loader
+
+HPyContext* GetContext() {
+  DebugState* debug = GetDebugState();
+  return debug == nullptr ? nullptr : debug->state.root();
+}
+
+void RegisterModule(const char* name, const HPyModuleDef* definition, void*) {
+  DebugState* debug = GetDebugState();
+  if (debug == nullptr) {
+    PyErr_Clear();
+    return;
+  }
+  debug->state.functions.RegisterModule(name, definition->defines);
+  // Python never unloads an extension; saying so makes captures cheaper.
+  stacktrace::Pin(definition);
+}
+
+hpy_debug_capi capi = {GetContext, RegisterModule};
+
+// ---------------------------------------------------------------------------------------------------
+// Settings
+
+bool SetPolicy(debug_ctx::Settings& settings, PyObject* value) {
+  const char* text = PyUnicode_AsUTF8(value);
+  if (text == nullptr) return false;
+  if (std::strcmp(text, "abort") == 0) {
+    settings.policy = debug_ctx::Policy::kAbort;
+  } else if (std::strcmp(text, "raise") == 0) {
+    settings.policy = debug_ctx::Policy::kRaise;
+  } else if (std::strcmp(text, "warn") == 0) {
+    settings.policy = debug_ctx::Policy::kWarn;
+  } else {
+    PyErr_Format(PyExc_ValueError, "on_violation must be 'abort', 'raise' or 'warn', not %R", value);
+    return false;
+  }
+  return true;
+}
+
+bool SetReport(debug_ctx::State& state, PyObject* value) {
+  if (value == Py_None) {
+    state.SetReportPath("");
+    return true;
+  }
+  PyObject* path = nullptr;
+  if (PyUnicode_FSConverter(value, &path) == 0) return false;
+  state.SetReportPath(PyBytes_AS_STRING(path));
+  Py_DECREF(path);
+  return true;
+}
+
+// configure_native(name, value): the names and the ranges are those of hpy.debug.settings, which has
+// checked the value and explains it.
+PyObject* ConfigureNative(PyObject*, PyObject* args) {
+  const char* name;
+  PyObject* value;
+  if (!PyArg_ParseTuple(args, "sO:configure_native", &name, &value)) return nullptr;
+  DebugState* debug = GetDebugState();
+  if (debug == nullptr) return nullptr;
+  debug_ctx::Settings& settings = debug->state.settings;
+  const std::string setting = name;
+  if (setting == "on_violation") {
+    if (!SetPolicy(settings, value)) return nullptr;
+  } else if (setting == "report") {
+    if (!SetReport(debug->state, value)) return nullptr;
+  } else if (setting == "stack_depth") {
+    const long depth = PyLong_AsLong(value);
+    if (depth == -1 && PyErr_Occurred() != nullptr) return nullptr;
+    if (depth < 0 || depth > debug_ctx::kMaxStackDepth) {
+      return PyErr_Format(PyExc_ValueError, "stack_depth must be 0 to %d, not %ld",
+                          debug_ctx::kMaxStackDepth, depth);
+    }
+    settings.stack_depth = static_cast<int>(depth);
+  } else if (setting == "python_stacks") {
+    settings.python_stacks = PyObject_IsTrue(value) == 1;
+  } else if (setting == "closed_handles" || setting == "closed_buffers") {
+    const size_t size = PyLong_AsSize_t(value);
+    if (size == static_cast<size_t>(-1) && PyErr_Occurred() != nullptr) return nullptr;
+    if (setting == "closed_handles") {
+      debug->state.table.set_closed_queue_max(size);
+    } else {
+      settings.closed_buffers = size;
+    }
+  } else if (setting == "debuginfod") {
+    stacktrace::SetDebuginfod(PyObject_IsTrue(value) == 1);
+  }
+  // The other settings are read by the Python half only.
+  Py_RETURN_NONE;
+}
+
+// ---------------------------------------------------------------------------------------------------
+// Leaks and reports
+
+PyObject* ToText(const std::string& text) {
+  return PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "replace");
+}
+
+PyObject* LeakReport(PyObject*, PyObject* args) {
+  long long generation;
+  if (!PyArg_ParseTuple(args, "L:leak_report", &generation)) return nullptr;
+  DebugState* debug = GetDebugState();
+  if (debug == nullptr) return nullptr;
+  PyObject* handles = PyList_New(0);
+  PyObject* texts = PyList_New(0);
+  bool ok = handles != nullptr && texts != nullptr;
+  for (handles::Slot* slot : debug_ctx::OpenSlots(debug->state, generation)) {
+    if (!ok) break;
+    PyObject* handle = NewDebugHandle(slot);
+    PyObject* text = ToText(leakdetector::ToJson(debug_ctx::LeakOf(debug->state, *slot)));
+    ok = handle != nullptr && text != nullptr && PyList_Append(handles, handle) == 0 &&
+         PyList_Append(texts, text) == 0;
+    Py_XDECREF(handle);
+    Py_XDECREF(text);
+  }
+  if (!ok) {
+    Py_XDECREF(handles);
+    Py_XDECREF(texts);
+    return nullptr;
+  }
+  return Py_BuildValue("(NN)", handles, texts);
+}
+
+PyObject* RenderText(PyObject*, PyObject* args, PyObject* keywords) {
+  static const char* names[] = {"violations", "top", "colour", "report", nullptr};
+  PyObject* violations;
+  Py_ssize_t top = 20;
+  int color = 0;
+  const char* report = nullptr;
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|npz:render_text",
+                                   const_cast<char**>(names), &violations, &top, &color, &report)) {
+    return nullptr;
+  }
+  PyObject* json = PyImport_ImportModule("json");
+  PyObject* items = PySequence_Fast(violations, "render_text: violations must be a sequence");
+  std::vector<leakdetector::Violation> read;
+  bool ok = json != nullptr && items != nullptr;
+  for (Py_ssize_t i = 0; ok && i < PySequence_Fast_GET_SIZE(items); i++) {
+    PyObject* dict =
+        PyObject_CallMethod(json, "loads", "O", PySequence_Fast_GET_ITEM(items, i));
+    ok = dict != nullptr && ViolationFromDict(dict, &read.emplace_back());
+    Py_XDECREF(dict);
+  }
+  Py_XDECREF(json);
+  Py_XDECREF(items);
+  if (!ok) return nullptr;
+  leakdetector::TextOptions options;
+  options.top = static_cast<size_t>(top < 0 ? 0 : top);
+  options.color = color != 0;
+  if (report != nullptr) options.report_path = report;
+  return ToText(leakdetector::ToReport(read, options));
+}
+
+PyObject* AppendReport(PyObject*, PyObject* line) {
+  Py_ssize_t size;
+  const char* text = PyUnicode_AsUTF8AndSize(line, &size);
+  if (text == nullptr) return nullptr;
+  DebugState* debug = GetDebugState();
+  if (debug == nullptr) return nullptr;
+  if (debug->state.report_file != nullptr) {
+    debug->state.report_file->Append({text, static_cast<size_t>(size)});
+  }
+  Py_RETURN_NONE;
+}
+
+PyObject* Kinds(PyObject*, PyObject*) {
+  PyObject* list = PyList_New(0);
+  if (list == nullptr) return nullptr;
+  for (const leakdetector::KindInfo& kind : leakdetector::AllKinds()) {
+    auto text = [](std::string_view view) { return ToText(std::string(view)); };
+    PyObject* tuple = Py_BuildValue("(NNNNN)", text(kind.name),
+                                    text(leakdetector::SeverityName(kind.severity)),
+                                    text(kind.title), text(kind.cause), text(kind.help));
+    if (tuple == nullptr || PyList_Append(list, tuple) != 0) {
+      Py_XDECREF(tuple);
+      Py_DECREF(list);
+      return nullptr;
+    }
+    Py_DECREF(tuple);
+  }
+  return list;
+}
+
+PyObject* SetCallback(PyObject* Callbacks::*member, PyObject* callable) {
+  DebugState* debug = GetDebugState();
+  if (debug == nullptr) return nullptr;
+  if (callable == Py_None) callable = nullptr;
+  Py_XINCREF(callable);
+  Py_XDECREF(std::exchange(debug->host.callbacks.*member, callable));
+  Py_RETURN_NONE;
+}
+
+PyObject* SetErrorFactory(PyObject*, PyObject* callable) {
+  return SetCallback(&Callbacks::error_factory, callable);
+}
+PyObject* SetWarningFactory(PyObject*, PyObject* callable) {
+  return SetCallback(&Callbacks::warning_factory, callable);
+}
+PyObject* SetViolationCallback(PyObject*, PyObject* callable) {
+  return SetCallback(&Callbacks::on_violation, callable);
+}
+
+PyObject* ViolationCount(PyObject*, PyObject*) {
+  DebugState* debug = GetDebugState();
+  return debug == nullptr ? nullptr : PyLong_FromUnsignedLongLong(debug->state.violations);
+}
+
+PyMethodDef functions[] = {
+    {"configure_native", ConfigureNative, METH_VARARGS, "Applies one setting."},
+    {"leak_report", LeakReport, METH_VARARGS,
+     "The handles opened since a generation that are still open, and the JSON text of each leak."},
+    {"render_text", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(RenderText)),
+     METH_VARARGS | METH_KEYWORDS, "The text report for JSON texts of violations."},
+    {"append_report", AppendReport, METH_O, "Appends a line to the report file, if there is one."},
+    {"kinds", Kinds, METH_NOARGS, "(kind, severity, title, cause, help) of every kind."},
+    {"set_error_factory", SetErrorFactory, METH_O, "Sets what makes an exception of JSON text."},
+    {"set_warning_factory", SetWarningFactory, METH_O, "Sets what issues the warning for JSON text."},
+    {"set_violation_callback", SetViolationCallback, METH_O, "Sets who is told of each violation."},
+    {"violation_count", ViolationCount, METH_NOARGS, "How many violations were reported so far."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+int Exec(PyObject* module) {
+  PyObject* old = MakeOldModule();
+  PyObject* capsule = PyCapsule_New(&capi, HPY_DEBUG_CAPSULE, nullptr);
+  const bool ok = old != nullptr && capsule != nullptr &&
+                  PyObject_SetAttrString(module, "_debug", old) == 0 &&
+                  PyObject_SetAttrString(module, "_capi", capsule) == 0;
+  if (ok) {
+    PyObject* type = PyObject_GetAttrString(old, "DebugHandle");
+    if (type == nullptr || PyObject_SetAttrString(module, "DebugHandle", type) != 0) {
+      Py_XDECREF(type);
+      return -1;
+    }
+    Py_DECREF(type);
+  }
+  Py_XDECREF(old);
+  Py_XDECREF(capsule);
+  return ok ? 0 : -1;
+}
+
+PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, reinterpret_cast<void*>(Exec)},
+    {0, nullptr},
+};
+
+PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    "hpy.debug._native",
+    "The debug context of HPy on CPython. People use hpy.debug.",
+    0,
+    functions,
+    slots,
+    nullptr,
+    nullptr,
+    nullptr,
+};
+
+}  // namespace
+
+DebugState* GetDebugState() {
+  // Never freed: destroy functions still run at the end of the interpreter.
+  static DebugState* debug = nullptr;
+  if (debug != nullptr) return debug;
+  const hpy_universal_capi* universal = ImportUniversal();
+  if (universal == nullptr) return nullptr;
+  leakdetector::FrameFilter filter;
+  filter.own_libraries = {
+      LibraryOf(reinterpret_cast<void*>(&GetDebugState)),
+      LibraryOf(reinterpret_cast<void*>(universal->universal_ctx->ctx_Dup)),
+  };
+  filter.own_functions = {"_PyEval_", "PyEval_"};
+  auto* made = static_cast<DebugState*>(operator new(sizeof(DebugState)));
+  CPythonHost* host = new (&made->host) CPythonHost();
+  new (&made->state) debug_ctx::State(*host, universal->universal_ctx, std::move(filter));
+  debug = made;
+  return debug;
+}
+
+}  // namespace hpy::python
+
+PyMODINIT_FUNC PyInit__native(void) { return PyModuleDef_Init(&hpy::python::definition); }
