@@ -39,7 +39,7 @@ def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The repaired wheel of this interpreter. The build folder is kept, so that it is quick next time."""
+    """The repaired wheel of this interpreter. Its build folder is kept for the next time."""
     folder = tmp_path_factory.mktemp("wheel")
     run(
         *(sys.executable, "-m", "build", "--wheel", "--no-isolation"),
