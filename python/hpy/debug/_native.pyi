@@ -1,0 +1,71 @@
+"""The native half of hpy.debug: the debug context and what Python needs of it.
+
+Internal: the public names are those of hpy.debug, and `_debug`, which is also
+`hpy.universal._debug`.
+"""
+
+from types import ModuleType
+from typing import Any, Callable, final
+
+@final
+class DebugHandle:
+    """A view of the record of one handle of the debug context."""
+
+    @property
+    def obj(self) -> Any: ...
+    @property
+    def id(self) -> int: ...
+    @property
+    def is_closed(self) -> bool: ...
+    @property
+    def raw_data_size(self) -> int: ...
+    def _force_close(self) -> None: ...
+    def __eq__(self, other: object) -> bool: ...
+    def __ne__(self, other: object) -> bool: ...
+    __hash__: None  # type: ignore[assignment]
+
+_DebugHandle = DebugHandle
+
+@final
+class _DebugModule(ModuleType):
+    """The module object hpy.debug._debug, which is not in sys.modules."""
+
+    DebugHandle = _DebugHandle
+    def new_generation(self) -> int: ...
+    def get_open_handles(self, gen: int, /) -> list[_DebugHandle]: ...
+    def get_closed_handles(self, gen: int = 0, /) -> list[_DebugHandle]: ...
+    def get_closed_handles_queue_max_size(self) -> int: ...
+    def set_closed_handles_queue_max_size(self, n: int, /) -> None: ...
+    def get_protected_raw_data_max_size(self) -> int: ...
+    def set_protected_raw_data_max_size(self, n: int, /) -> None: ...
+    def set_on_invalid_handle(self, f: Callable[[], object] | None, /) -> None: ...
+    def set_on_invalid_builder_handle(self, f: Callable[[], object] | None, /) -> None: ...
+    def set_handle_stack_trace_limit(self, n: int | None, /) -> None: ...
+
+_debug: _DebugModule
+
+def configure_native(name: str, value: object, /) -> None:
+    """Makes a setting of hpy.debug.settings take effect; its value has been checked there."""
+
+def leak_report(generation: int, /) -> tuple[list[DebugHandle], list[str]]:
+    """What extensions opened since `generation` and is open, oldest first, and each as JSON."""
+
+def render_text(violations_json: list[str], top: int, colour: bool, report: str | None, /) -> str:
+    """The report of these violations for people, folded, with the SUMMARY line at its end."""
+
+def append_report(json_line: str, /) -> None:
+    """Appends a line to the report file; does nothing when there is none."""
+
+def kinds() -> list[tuple[str, str, str, str, str]]:
+    """Kind, severity, title, cause and help of each kind of violation."""
+
+def set_error_factory(
+    factory: Callable[[str, type[BaseException] | None], BaseException], /
+) -> None:
+    """`factory(json, also)` makes the exception to raise, an instance of `also` too."""
+
+def set_warning_factory(factory: Callable[[str], object], /) -> None:
+    """`factory(json)` issues the warning of a violation."""
+
+def set_violation_callback(callback: Callable[[str], object] | None, /) -> None:
+    """`callback(json)` is told of each violation; None: nobody is."""

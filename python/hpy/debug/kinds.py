@@ -1,0 +1,34 @@
+"""The kinds of violations, as the native code lists them (leakdetector/kinds.inc)."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+from hpy.debug.native import native
+
+
+@dataclass(frozen=True)
+class Kind:
+    """`name` is the string in reports; `severity` is "error" or "note"."""
+
+    name: str
+    severity: str
+    title: str
+    cause: str
+    help: str
+
+
+@functools.cache
+def all_kinds() -> tuple[Kind, ...]:
+    """Every kind, in the order of the documentation."""
+    return tuple(Kind(*row) for row in native().kinds())
+
+
+def find(name: str) -> Kind:
+    """The kind called `name`; LookupError that lists what there is, when there is none."""
+    for kind in all_kinds():
+        if kind.name == name:
+            return kind
+    names = ", ".join(kind.name for kind in all_kinds())
+    raise LookupError(f"there is no kind of violation {name!r}; there is {names}")

@@ -1,0 +1,108 @@
+"""Violations on their way from the native code to Python: errors, warnings and subscribers."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Callable
+
+from hpy.debug.native import native
+from hpy.debug.violation import HPyDebugWarning, Violation
+
+_subscribers: list[Subscription] = []
+
+# Which lines about leaks have been reported: detectors may be nested and stop() called again, and a
+# leak is told once. The line has the id of the handle, which no other handle ever has.
+_reported: set[int] = set()
+
+
+class Subscription:
+    """What on_violation() returns; cancel() ends it, and so does leaving a `with` block."""
+
+    def __init__(self, callback: Callable[[Violation], object]) -> None:
+        self._callback = callback
+
+    def cancel(self) -> None:
+        """The callback is not called any more. May be called again."""
+        if self in _subscribers:
+            _subscribers.remove(self)
+        if not _subscribers:
+            native().set_violation_callback(None)
+
+    def __enter__(self) -> Subscription:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.cancel()
+
+
+def on_violation(callback: Callable[[Violation], object]) -> Subscription:
+    """Calls `callback(violation)` for every violation and every leak from now on.
+
+    Under every policy, and before it takes effect. An exception that the callback raises is printed
+    on standard error and changes nothing.
+    """
+    if not callable(callback):
+        raise TypeError(f"the callback must be a function of a Violation; it is {callback!r}")
+    subscription = Subscription(callback)
+    if not _subscribers:
+        native().set_violation_callback(_tell_subscribers_of_json)
+    _subscribers.append(subscription)
+    return subscription
+
+
+def report_leaks(stories: Sequence[str], violations: Sequence[Violation]) -> None:
+    """Appends what is new to the report file and tells the subscribers."""
+    for story, violation in zip(stories, violations):
+        if hash(story) in _reported:
+            continue
+        _reported.add(hash(story))
+        native().append_report(story)
+        _tell_subscribers(violation)
+
+
+def connect(module: Any) -> None:
+    """Gives the native module the functions that make our errors and warnings."""
+    module.set_error_factory(_make_error)
+    module.set_warning_factory(_issue_warning)
+
+
+def _make_error(story: str, also: type[BaseException] | None) -> BaseException:
+    from hpy.debug.leakdetector import error_class
+
+    violation = Violation.from_json(story)
+    return error_class(also)(str(violation), violation)
+
+
+def _issue_warning(story: str) -> None:
+    # Level 2 is the Python code that called the extension: native code has no frame.
+    warnings.warn(HPyDebugWarning(_report(story), Violation.from_json(story)), stacklevel=2)
+
+
+def _report(story: str) -> str:
+    """The report of one violation, without the summary that stands behind several."""
+    text: str = native().render_text([story], 1, False, None)
+    lines = [line for line in text.splitlines() if not line.startswith("SUMMARY:")]
+    return "\n".join(lines).rstrip()
+
+
+def _tell_subscribers_of_json(story: str) -> None:
+    _tell_subscribers(Violation.from_json(story))
+
+
+def _tell_subscribers(violation: Violation) -> None:
+    for subscription in list(_subscribers):
+        try:
+            subscription._callback(violation)
+        except Exception:
+            if sys.stderr is not None:
+                print("Exception ignored in a callback of hpy.debug.on_violation:", file=sys.stderr)
+                traceback.print_exc()
