@@ -41,6 +41,6 @@ if(HPY_SANITIZE)
   add_link_options(-fsanitize=${_sanitize})
 endif()
 
-if(NOT HPY_UNWIND MATCHES "^(libunwind|none)$")
-  message(FATAL_ERROR "HPY_UNWIND is '${HPY_UNWIND}'. Valid values are: libunwind, none.")
+if(NOT HPY_UNWIND MATCHES "^(libunwind|libgcc|none)$")
+  message(FATAL_ERROR "HPY_UNWIND is '${HPY_UNWIND}'. Valid values are: libunwind, libgcc, none.")
 endif()
