@@ -1,0 +1,185 @@
+/* List and tuple builders.
+ *
+ * A builder is the list or tuple under construction. It is hidden from the garbage collector until it
+ * is built, so that no Python code sees an object with holes. Set has no result: what goes wrong
+ * there is noted, and Build raises it.
+ *
+ * Such notes are rare, and a builder is passed by value: they are kept aside in a list, by the address
+ * of the object. A tuple of no items is one object for everybody, so while it is under construction an
+ * empty list of its own stands for it. All of this happens under the GIL. */
+#include "ctx_internal.h"
+
+typedef struct Note {
+  PyObject *sequence;
+  Py_ssize_t index; /* the first one that was out of range */
+  struct Note *next;
+} Note;
+
+static Note *notes;
+
+/* Without memory for the note it cannot say which index, but must not be lost either. */
+static int note_was_lost;
+
+static Note *take_note(PyObject *sequence) {
+  Note **link;
+  for (link = &notes; *link != NULL; link = &(*link)->next) {
+    Note *note = *link;
+    if (note->sequence == sequence) {
+      *link = note->next;
+      return note;
+    }
+  }
+  return NULL;
+}
+
+static void note_index(PyObject *sequence, Py_ssize_t index) {
+  Note *note;
+  for (note = notes; note != NULL; note = note->next) {
+    if (note->sequence == sequence) return;
+  }
+  note = (Note *)PyMem_Malloc(sizeof(Note));
+  if (note == NULL) {
+    note_was_lost = 1;
+    return;
+  }
+  note->sequence = sequence;
+  note->index = index;
+  note->next = notes;
+  notes = note;
+}
+
+static intptr_t start(PyObject *sequence) {
+  if (sequence == NULL) {
+    PyErr_Clear(); /* Build on the null builder raises MemoryError. */
+    return 0;
+  }
+  PyObject_GC_UnTrack(sequence);
+  return (intptr_t)sequence;
+}
+
+static void set(PyObject *sequence, PyObject **items, Py_ssize_t size, Py_ssize_t index,
+                PyObject *item) {
+  PyObject *old;
+  if (index < 0 || index >= size) {
+    note_index(sequence, index);
+    return;
+  }
+  old = items[index];
+  Py_XINCREF(item);
+  items[index] = item;
+  Py_XDECREF(old);
+}
+
+static void drop(PyObject *sequence) {
+  if (sequence == NULL) return;
+  if (notes != NULL) PyMem_Free(take_note(sequence));
+  Py_DECREF(sequence);
+}
+
+/* Whether the sequence may be handed out; otherwise it is dropped and an exception is set. */
+static int check(PyObject *sequence, PyObject **items, Py_ssize_t size, const char *function) {
+  Py_ssize_t i;
+  if (sequence == NULL) {
+    if (!PyErr_Occurred()) PyErr_NoMemory();
+    return 0;
+  }
+  if (notes != NULL) {
+    Note *note = take_note(sequence);
+    if (note != NULL) {
+      PyErr_Format(PyExc_SystemError,
+                   "%s: an item was set at index %zd, but the builder was made for %zd items",
+                   function, note->index, size);
+      PyMem_Free(note);
+      Py_DECREF(sequence);
+      return 0;
+    }
+  }
+  if (note_was_lost) {
+    note_was_lost = 0;
+    PyErr_NoMemory();
+    Py_DECREF(sequence);
+    return 0;
+  }
+  for (i = 0; i < size; i++) {
+    if (items[i] == NULL) {
+      if (!PyErr_Occurred()) {
+        PyErr_Format(PyExc_SystemError, "%s: the item at index %zd of %zd was never set", function,
+                     i, size);
+      }
+      Py_DECREF(sequence);
+      return 0;
+    }
+  }
+  return 1;
+}
+
+HPyAPI_IMPL HPyListBuilder ctx_ListBuilder_New(HPyContext *ctx, HPy_ssize_t size) {
+  HPyListBuilder builder;
+  (void)ctx;
+  builder._lst = start(PyList_New(size));
+  return builder;
+}
+
+HPyAPI_IMPL void ctx_ListBuilder_Set(HPyContext *ctx, HPyListBuilder builder, HPy_ssize_t index,
+                                     HPy h_item) {
+  PyObject *list = (PyObject *)builder._lst;
+  (void)ctx;
+  if (list == NULL) return;
+  set(list, ((PyListObject *)list)->ob_item, PyList_GET_SIZE(list), index, _h2py(h_item));
+}
+
+HPyAPI_IMPL HPy ctx_ListBuilder_Build(HPyContext *ctx, HPyListBuilder builder) {
+  PyObject *list = (PyObject *)builder._lst;
+  (void)ctx;
+  if (!check(list, list == NULL ? NULL : ((PyListObject *)list)->ob_item,
+             list == NULL ? 0 : PyList_GET_SIZE(list), "HPyListBuilder_Build")) {
+    return HPy_NULL;
+  }
+  PyObject_GC_Track(list);
+  return _py2h(list);
+}
+
+HPyAPI_IMPL void ctx_ListBuilder_Cancel(HPyContext *ctx, HPyListBuilder builder) {
+  (void)ctx;
+  drop((PyObject *)builder._lst);
+}
+
+HPyAPI_IMPL HPyTupleBuilder ctx_TupleBuilder_New(HPyContext *ctx, HPy_ssize_t size) {
+  HPyTupleBuilder builder;
+  (void)ctx;
+  builder._tup = start(size == 0 ? PyList_New(0) : PyTuple_New(size));
+  return builder;
+}
+
+HPyAPI_IMPL void ctx_TupleBuilder_Set(HPyContext *ctx, HPyTupleBuilder builder, HPy_ssize_t index,
+                                      HPy h_item) {
+  PyObject *tuple = (PyObject *)builder._tup;
+  (void)ctx;
+  if (tuple == NULL) return;
+  if (!PyTuple_CheckExact(tuple)) {
+    set(tuple, NULL, 0, index, _h2py(h_item));
+    return;
+  }
+  set(tuple, ((PyTupleObject *)tuple)->ob_item, PyTuple_GET_SIZE(tuple), index, _h2py(h_item));
+}
+
+HPyAPI_IMPL HPy ctx_TupleBuilder_Build(HPyContext *ctx, HPyTupleBuilder builder) {
+  PyObject *tuple = (PyObject *)builder._tup;
+  (void)ctx;
+  if (tuple == NULL || !PyTuple_CheckExact(tuple)) {
+    if (!check(tuple, NULL, 0, "HPyTupleBuilder_Build")) return HPy_NULL;
+    Py_DECREF(tuple);
+    return _py2h(PyTuple_New(0));
+  }
+  if (!check(tuple, ((PyTupleObject *)tuple)->ob_item, PyTuple_GET_SIZE(tuple),
+             "HPyTupleBuilder_Build")) {
+    return HPy_NULL;
+  }
+  PyObject_GC_Track(tuple);
+  return _py2h(tuple);
+}
+
+HPyAPI_IMPL void ctx_TupleBuilder_Cancel(HPyContext *ctx, HPyTupleBuilder builder) {
+  (void)ctx;
+  drop((PyObject *)builder._tup);
+}

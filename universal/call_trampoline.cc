@@ -1,0 +1,232 @@
+// How CPython enters an extension: native arguments become handles, the result becomes native again.
+//
+// A handle of the universal context is an address plus one, and handles that are arguments belong to the
+// caller: so arguments cost an addition each, and no reference is counted.
+#include <cstddef>
+
+#include "runtime/ctx_interpreter.h"
+#include "universal/context.h"
+
+namespace hpy::universal {
+namespace {
+
+// An array of borrowed handles. Short ones, that is nearly all, do not leave the stack.
+class HandleArray {
+ public:
+  HandleArray(PyObject* const* objects, size_t count) {
+    if (count > kFew) [[unlikely]] {
+      data_ = static_cast<HPy*>(PyMem_Malloc(count * sizeof(HPy)));
+      if (data_ == nullptr) {
+        PyErr_NoMemory();
+        return;
+      }
+    }
+    for (size_t i = 0; i < count; ++i) data_[i] = _py2h(objects[i]);
+  }
+  ~HandleArray() {
+    if (data_ != few_) [[unlikely]] {
+      PyMem_Free(data_);
+    }
+  }
+  HandleArray(const HandleArray&) = delete;
+  HandleArray& operator=(const HandleArray&) = delete;
+
+  bool ok() const { return data_ != nullptr; }
+  const HPy* data() const { return data_; }
+
+ private:
+  static constexpr size_t kFew = 12;
+  HPy* data_ = few_;
+  HPy few_[kFew];
+};
+
+PyObject* const* TupleItems(PyObject* tuple) {
+  return reinterpret_cast<PyTupleObject*>(tuple)->ob_item;
+}
+
+template <typename Struct>
+Struct& ArgsOf(void* args) {
+  return *static_cast<Struct*>(args);
+}
+
+template <typename Function>
+Function As(HPyCFunction func) {
+  return reinterpret_cast<Function>(func);
+}
+
+void CallVarargs(HPyContext* ctx, HPyCFunction func, void* args) {
+  auto& a = ArgsOf<_HPyFunc_args_VARARGS>(args);
+  HandleArray handles(a.args, static_cast<size_t>(a.nargs));
+  a.result = handles.ok() ? _h2py(As<HPyFunc_varargs>(func)(ctx, _py2h(a.self), handles.data(),
+                                                            static_cast<size_t>(a.nargs)))
+                          : nullptr;
+}
+
+// Serves as fastcall and as vectorcall function: nargsf may carry PY_VECTORCALL_ARGUMENTS_OFFSET.
+void CallKeywords(HPyContext* ctx, HPyCFunction func, void* args) {
+  auto& a = ArgsOf<_HPyFunc_args_KEYWORDS>(args);
+  size_t nargs = static_cast<size_t>(PyVectorcall_NARGS(a.nargsf));
+  size_t count = nargs;
+  if (a.kwnames != nullptr) count += static_cast<size_t>(PyTuple_GET_SIZE(a.kwnames));
+  HandleArray handles(a.args, count);
+  a.result = handles.ok() ? _h2py(As<HPyFunc_keywords>(func)(ctx, _py2h(a.self), handles.data(), nargs,
+                                                             _py2h(a.kwnames)))
+                          : nullptr;
+}
+
+void CallInit(HPyContext* ctx, HPyCFunction func, void* args) {
+  auto& a = ArgsOf<_HPyFunc_args_INITPROC>(args);
+  HPy_ssize_t nargs = PyTuple_GET_SIZE(a.args);
+  HandleArray handles(TupleItems(a.args), static_cast<size_t>(nargs));
+  a.result = handles.ok() ? As<HPyFunc_initproc>(func)(ctx, _py2h(a.self), handles.data(), nargs,
+                                                       _py2h(a.kw))
+                          : -1;
+}
+
+void CallNew(HPyContext* ctx, HPyCFunction func, void* args) {
+  auto& a = ArgsOf<_HPyFunc_args_NEWFUNC>(args);
+  HPy_ssize_t nargs = PyTuple_GET_SIZE(a.args);
+  HandleArray handles(TupleItems(a.args), static_cast<size_t>(nargs));
+  a.result = handles.ok() ? _h2py(As<HPyFunc_newfunc>(func)(ctx, _py2h(a.self), handles.data(), nargs,
+                                                            _py2h(a.kw)))
+                          : nullptr;
+}
+
+void CallGetBuffer(HPyContext* ctx, HPyCFunction func, void* args) {
+  auto& a = ArgsOf<_HPyFunc_args_GETBUFFERPROC>(args);
+  HPy_buffer buffer = {};
+  a.result = As<HPyFunc_getbufferproc>(func)(ctx, _py2h(a.self), &buffer, a.flags);
+  if (a.result < 0) {
+    a.view->obj = nullptr;
+    return;
+  }
+  a.view->buf = buffer.buf;
+  a.view->obj = _h2py(buffer.obj);  // the view takes over the reference of the handle
+  a.view->len = buffer.len;
+  a.view->itemsize = buffer.itemsize;
+  a.view->readonly = buffer.readonly;
+  a.view->ndim = buffer.ndim;
+  a.view->format = buffer.format;
+  a.view->shape = buffer.shape;
+  a.view->strides = buffer.strides;
+  a.view->suboffsets = buffer.suboffsets;
+  a.view->internal = buffer.internal;
+}
+
+void CallReleaseBuffer(HPyContext* ctx, HPyCFunction func, void* args) {
+  auto& a = ArgsOf<_HPyFunc_args_RELEASEBUFFERPROC>(args);
+  HPy_buffer buffer = {};
+  buffer.buf = a.view->buf;
+  buffer.obj = _py2h(a.view->obj);
+  buffer.len = a.view->len;
+  buffer.itemsize = a.view->itemsize;
+  buffer.readonly = a.view->readonly;
+  buffer.ndim = a.view->ndim;
+  buffer.format = a.view->format;
+  buffer.shape = a.view->shape;
+  buffer.strides = a.view->strides;
+  buffer.suboffsets = a.view->suboffsets;
+  buffer.internal = a.view->internal;
+  // The handle in `obj` owns a reference, which is ours to close whatever became of the member.
+  PyObject* owner = a.view->obj;
+  Py_XINCREF(owner);
+  As<HPyFunc_releasebufferproc>(func)(ctx, _py2h(a.self), &buffer);
+  Py_XDECREF(owner);
+}
+
+void CallTraverse(HPyCFunction func, void* args) {
+  auto& a = ArgsOf<_HPyFunc_args_TRAVERSEPROC>(args);
+  a.result = _HPyType_CallTraverse(As<HPyFunc_traverseproc>(func), a.self, a.visit, a.arg);
+}
+
+// An exception that is pending when the capsule dies is none of the destructor's business.
+void CallCapsuleDestructor(HPyCFunction func, void* args) {
+  auto* capsule = static_cast<PyObject*>(args);
+  const char* name = PyCapsule_GetName(capsule);
+  void* pointer = PyCapsule_GetPointer(capsule, name);
+  void* context = PyCapsule_GetContext(capsule);
+  As<HPyFunc_Capsule_Destructor>(func)(name, pointer, context);
+}
+
+}  // namespace
+
+void CallRealFunction(HPyContext* ctx, HPyFunc_Signature sig, HPyCFunction func, void* args) {
+// The signatures whose parameters and result are converted one by one.
+#define HANDLE(member) _py2h(a.member)
+#define UNIFORM(SIGNATURE, type, result_of, ...)               \
+  case HPyFunc_##SIGNATURE: {                                  \
+    auto& a = ArgsOf<_HPyFunc_args_##SIGNATURE>(args);         \
+    a.result = result_of(As<type>(func)(ctx, __VA_ARGS__));    \
+    return;                                                    \
+  }
+  switch (sig) {
+    case HPyFunc_VARARGS:
+      return CallVarargs(ctx, func, args);
+    case HPyFunc_KEYWORDS:
+      return CallKeywords(ctx, func, args);
+      UNIFORM(NOARGS, HPyFunc_noargs, _h2py, HANDLE(self))
+      UNIFORM(O, HPyFunc_o, _h2py, HANDLE(self), HANDLE(arg))
+    case HPyFunc_GETBUFFERPROC:
+      return CallGetBuffer(ctx, func, args);
+    case HPyFunc_RELEASEBUFFERPROC:
+      return CallReleaseBuffer(ctx, func, args);
+      UNIFORM(UNARYFUNC, HPyFunc_unaryfunc, _h2py, HANDLE(arg0))
+      UNIFORM(BINARYFUNC, HPyFunc_binaryfunc, _h2py, HANDLE(arg0), HANDLE(arg1))
+      UNIFORM(TERNARYFUNC, HPyFunc_ternaryfunc, _h2py, HANDLE(arg0), HANDLE(arg1), HANDLE(arg2))
+      UNIFORM(INQUIRY, HPyFunc_inquiry, , HANDLE(arg0))
+      UNIFORM(LENFUNC, HPyFunc_lenfunc, , HANDLE(arg0))
+      UNIFORM(SSIZEARGFUNC, HPyFunc_ssizeargfunc, _h2py, HANDLE(arg0), a.arg1)
+      UNIFORM(SSIZESSIZEARGFUNC, HPyFunc_ssizessizeargfunc, _h2py, HANDLE(arg0), a.arg1, a.arg2)
+      UNIFORM(SSIZEOBJARGPROC, HPyFunc_ssizeobjargproc, , HANDLE(arg0), a.arg1, HANDLE(arg2))
+      UNIFORM(SSIZESSIZEOBJARGPROC, HPyFunc_ssizessizeobjargproc, , HANDLE(arg0), a.arg1, a.arg2,
+              HANDLE(arg3))
+      UNIFORM(OBJOBJARGPROC, HPyFunc_objobjargproc, , HANDLE(arg0), HANDLE(arg1), HANDLE(arg2))
+    case HPyFunc_FREEFUNC:
+      As<HPyFunc_freefunc>(func)(ctx, ArgsOf<_HPyFunc_args_FREEFUNC>(args).arg0);
+      return;
+      UNIFORM(GETATTRFUNC, HPyFunc_getattrfunc, _h2py, HANDLE(arg0), a.arg1)
+      UNIFORM(GETATTROFUNC, HPyFunc_getattrofunc, _h2py, HANDLE(arg0), HANDLE(arg1))
+      UNIFORM(SETATTRFUNC, HPyFunc_setattrfunc, , HANDLE(arg0), a.arg1, HANDLE(arg2))
+      UNIFORM(SETATTROFUNC, HPyFunc_setattrofunc, , HANDLE(arg0), HANDLE(arg1), HANDLE(arg2))
+      UNIFORM(REPRFUNC, HPyFunc_reprfunc, _h2py, HANDLE(arg0))
+      UNIFORM(HASHFUNC, HPyFunc_hashfunc, , HANDLE(arg0))
+      UNIFORM(RICHCMPFUNC, HPyFunc_richcmpfunc, _h2py, HANDLE(arg0), HANDLE(arg1), a.arg2)
+      UNIFORM(GETITERFUNC, HPyFunc_getiterfunc, _h2py, HANDLE(arg0))
+      UNIFORM(ITERNEXTFUNC, HPyFunc_iternextfunc, _h2py, HANDLE(arg0))
+      UNIFORM(DESCRGETFUNC, HPyFunc_descrgetfunc, _h2py, HANDLE(arg0), HANDLE(arg1), HANDLE(arg2))
+      UNIFORM(DESCRSETFUNC, HPyFunc_descrsetfunc, , HANDLE(arg0), HANDLE(arg1), HANDLE(arg2))
+    case HPyFunc_INITPROC:
+      return CallInit(ctx, func, args);
+    case HPyFunc_NEWFUNC:
+      return CallNew(ctx, func, args);
+      UNIFORM(GETTER, HPyFunc_getter, _h2py, HANDLE(arg0), a.arg1)
+      UNIFORM(SETTER, HPyFunc_setter, , HANDLE(arg0), HANDLE(arg1), a.arg2)
+      UNIFORM(OBJOBJPROC, HPyFunc_objobjproc, , HANDLE(arg0), HANDLE(arg1))
+    case HPyFunc_TRAVERSEPROC:
+      return CallTraverse(func, args);
+    case HPyFunc_DESTRUCTOR:
+      As<HPyFunc_destructor>(func)(ctx, _py2h(ArgsOf<_HPyFunc_args_DESTRUCTOR>(args).arg0));
+      return;
+    case HPyFunc_CAPSULE_DESTRUCTOR:
+      return CallCapsuleDestructor(func, args);
+      UNIFORM(MOD_CREATE, HPyFunc_mod_create, _h2py, HANDLE(spec))
+    default:
+      Py_FatalError("Unsupported HPyFunc_Signature in ctx_meth.c");
+  }
+#undef UNIFORM
+#undef HANDLE
+}
+
+}  // namespace hpy::universal
+
+// The context is that of the current interpreter: the library's own variable holds that of the one which
+// loaded it last. An interpreter that is about to end has none any more, but destructors may still run in
+// it; contexts are never freed, and so the library's will do.
+extern "C" HPyAPI_IMPL void ctx_CallRealFunctionFromTrampoline(HPyContext* ctx, HPyFunc_Signature sig,
+                                                               HPyCFunction func, void* args) {
+  _HPyInterpreter* interpreter = _HPyInterpreter_only;
+  if (interpreter == nullptr) [[unlikely]] {
+    interpreter = _HPyInterpreter_Find();
+  }
+  hpy::universal::CallRealFunction(interpreter != nullptr ? interpreter->context : ctx, sig, func, args);
+}

@@ -1,0 +1,153 @@
+// The universal context, derived from the table: every function member is an instance of one template that
+// refuses null handles and calls the implementation.
+#include "universal/context.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "runtime/ctx_internal.h"
+#include "runtime/ctx_interpreter.h"
+
+namespace hpy::universal {
+namespace {
+
+// What the expressions of the table use.
+#define _HPyO(h) _h2py_nn(h)
+#define _HPyX(h) _h2py(h)
+#define _HPyN(object) _py2h(object)
+
+// Positions of parameters in the masks of the table. The context is number 0, and P0 stands for none.
+constexpr unsigned P0 = 0, P1 = 1U << 1, P2 = 1U << 2, P3 = 1U << 3, P4 = 1U << 4;
+
+// The null of any type.
+constexpr struct {
+  template <typename T>
+  constexpr operator T() const {
+    return T{};
+  }
+} NULLH;
+
+// The error value of a row, as the result type of its function.
+template <typename R>
+R ErrorValue(std::type_identity_t<R> value) {
+  return value;
+}
+template <typename R>
+  requires std::is_enum_v<R>
+R ErrorValue(int value) {
+  return static_cast<R>(value);
+}
+
+// Like CPython's own check: an exception that is pending explains the null better than we can.
+[[gnu::cold, gnu::noinline]] void RefuseNull(HPy exception, const char* function, int argument) {
+  if (PyErr_Occurred()) return;
+  PyErr_Format(_h2py(exception),
+               "%s: argument %d is HPy_NULL (null argument to internal routine)", function, argument);
+}
+
+template <typename T>
+inline bool IsNullHandle(T) {
+  return false;
+}
+template <>
+inline bool IsNullHandle<HPy>(HPy h) {
+  return h._i == 0;
+}
+
+// The position of the first null handle that `kNullable` does not allow, or 0.
+template <unsigned kNullable, typename... Args>
+inline int FirstIllegalNull(Args... args) {
+  int position = 0, found = 0;
+  (void)((++position,
+          (kNullable & (1U << position)) == 0 && IsNullHandle(args) ? (found = position, true)
+                                                                    : false) ||
+         ...);
+  return found;
+}
+
+template <typename Row, typename Function>
+struct Entry;
+
+template <typename Row, typename Result, typename... Args>
+struct Entry<Row, Result (*)(HPyContext*, Args...)> {
+  static Result Call(HPyContext* ctx, Args... args) {
+    if (int position = FirstIllegalNull<Row::kNullable>(args...); position != 0) [[unlikely]] {
+      RefuseNull(Row::Raises(ctx), Row::kName, position);
+      return Row::Refused();
+    }
+    return Row::Implementation(ctx, args...);
+  }
+};
+
+// The column `impl` as an expression. A row without one does not compile, and an OWN one whose function
+// does not exist does not link, for runtime/ctx_internal.h declares them hidden. C(expression) becomes that expression and a macro that swallows the
+// list which follows; OWN becomes a call.
+#define HPY_EXPRESSION_C(expression) (expression) HPY_SWALLOW
+#define HPY_SWALLOW(member, args)
+#define HPY_EXPRESSION_OWN(member, args) ::member args
+
+#define FAILS(value) value
+#define HARMLESS(value) value
+
+// One struct for each row. `ctx` and other parameters are unused in some.
+#define HPY_FUNC(index, member, name, ret, params, args, api, nullable, observed, raises, error, \
+                 impl)                                                                           \
+  struct Row_##member {                                                                          \
+    static constexpr unsigned kNullable = nullable;                                              \
+    static constexpr char kName[] = #name;                                                       \
+    static HPy Raises(HPyContext* context) { return context->raises; }                           \
+    static ret Refused() { return ErrorValue<ret>(error); }                                      \
+    static inline ret Implementation params { return HPY_EXPRESSION_##impl(member, args); }      \
+  };
+#define HPY_PROC(index, member, name, params, args, api, nullable, observed, raises, impl)   \
+  struct Row_##member {                                                                      \
+    static constexpr unsigned kNullable = nullable;                                          \
+    static constexpr char kName[] = #name;                                                   \
+    static HPy Raises(HPyContext* context) { return context->raises; }                       \
+    static void Refused() {}                                                                 \
+    static inline void Implementation params { HPY_EXPRESSION_##impl(member, args); }        \
+  };
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+#include "hpy/abi/context.inc"
+#pragma GCC diagnostic pop
+
+#undef FAILS
+#undef HARMLESS
+
+// What a constant refers to lives at least as long as the interpreter: no reference is taken.
+void Fill(HPyContext* ctx) {
+  ctx->name = "HPy Universal ABI (CPython backend)";
+  ctx->_private = nullptr;
+  ctx->abi_version = HPY_ABI_VERSION;
+#define HPY_HANDLE(index, member, object) ctx->member = _py2h(object);
+#define HPY_FUNC(index, member, name, ret, params, args, api, nullable, observed, raises, error, \
+                 impl)                                                                           \
+  ctx->member = &Entry<Row_##member, decltype(HPyContext::member)>::Call;
+#define HPY_PROC(index, member, name, params, args, api, nullable, observed, raises, impl) \
+  ctx->member = &Entry<Row_##member, decltype(HPyContext::member)>::Call;
+#include "hpy/abi/context.inc"
+}
+
+}  // namespace
+
+HPyContext* ContextOfInterpreter() {
+  _HPyInterpreter* interpreter = _HPyInterpreter_Find();
+  if (interpreter != nullptr && interpreter->context_is_filled) return interpreter->context;
+  interpreter = _HPyInterpreter_Attach();
+  if (interpreter == nullptr) return nullptr;
+  if (interpreter->context == nullptr) {
+    interpreter->context = static_cast<HPyContext*>(PyMem_RawCalloc(1, sizeof(HPyContext)));
+    if (interpreter->context == nullptr) {
+      PyErr_NoMemory();
+      return nullptr;
+    }
+  }
+  Fill(interpreter->context);
+  if (HPy_IsNull(interpreter->context->h_Builtins)) return nullptr;
+  interpreter->context_is_filled = 1;
+  return interpreter->context;
+}
+
+}  // namespace hpy::universal
