@@ -51,6 +51,9 @@
 #include "hpy/cpython/api.h"
 #include "hpy/cpython/trampolines.h"
 #else
+#ifdef HPY_UNIVERSAL_CONTEXT /* hpy's own: the implementation of the universal context */
+#include "hpy/cpython/convert.h"
+#endif
 #include "hpy/universal/api.h"
 #include "hpy/universal/trampolines.h"
 #endif

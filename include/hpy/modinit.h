@@ -30,7 +30,8 @@ HPyAPI_FUNC HPy HPyModule_Create(HPyContext *ctx, HPyModuleDef *def) {
 #define _HPy_MODINIT_NEW(NAME, DEF)                         \
   HPy_EXPORTED_FUNC cpy_PyObject *PyInit_##NAME(void);      \
   HPy_EXPORTED_FUNC cpy_PyObject *PyInit_##NAME(void) {     \
-    return _HPyModuleDef_AsPyInit(_HPyModuleDef_OF(DEF));   \
+    cpy_PyModuleDef *_hpy_native = _HPyModuleDef_AsPyModuleDef(_HPyModuleDef_OF(DEF)); \
+    return _hpy_native == NULL ? NULL : PyModuleDef_Init(_hpy_native);                 \
   }
 
 #define _HPy_MODINIT_OLD(NAME)                                          \
