@@ -1,0 +1,257 @@
+// The table of handles: validity for ever, reuse, generations, memory.
+#include "handles/handle_table.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <random>
+#include <set>
+#include <vector>
+
+namespace hpy::handles {
+namespace {
+
+HPy Object(intptr_t address) { return HPy{address + 1}; }  // as in the universal context: odd
+
+TEST(HandleTable, GivesBackWhatItWraps) {
+  HandleTable table;
+  const HPy handle = table.Open(Object(0x1000), 7, 3);
+  Slot* slot = table.Resolve(handle);
+  ASSERT_NE(slot, nullptr);
+  EXPECT_EQ(slot->wrapped()._i, 0x1001);
+  EXPECT_EQ(slot->opened, 7u);
+  EXPECT_EQ(slot->function, 3u);
+  EXPECT_EQ(table.HandleOf(*slot)._i, handle._i);
+}
+
+TEST(HandleTable, ValuesAreNeitherPointersNorUniversalHandles) {
+  HandleTable table;
+  for (int i = 0; i < 100; i++) {
+    const uint64_t bits = static_cast<uint64_t>(table.Open(Object(16), 0, 0)._i);
+    EXPECT_EQ(bits & 0xF, kTag);
+    EXPECT_NE(bits >> 32, 0u) << "a value that is cut to 32 bits must show";
+  }
+}
+
+TEST(HandleTable, TellsWhyAValueDoesNotResolve) {
+  HandleTable table;
+  const HPy open = table.Open(Object(16), 0, 0);
+  const HPy closed = table.Open(Object(16), 0, 0);
+  table.Close(table.Resolve(closed), 0, Ending::kClosed);
+  EXPECT_EQ(table.Classify(open), Validity::kOpen);
+  EXPECT_EQ(table.Classify(closed), Validity::kClosed);
+  EXPECT_EQ(table.Classify(HPy_NULL), Validity::kNull);
+  const auto bits = static_cast<uint64_t>(open._i);
+  const uint64_t forged[] = {
+      bits & 0xFFFFFFFF,               // truncated
+      bits + (uint64_t{2} << 32),      // a generation of the future
+      bits + (uint64_t{1} << 32),      // an even one
+      bits | uint64_t{1} << 30,        // a slot that does not exist
+      bits ^ 0x7,                      // odd, as a handle of the universal context
+      0x7f0000001000,                  // a pointer
+      ~uint64_t{0},
+      0xFFFFFFFFFFFFFFF6,              // the right pattern, nothing else
+  };
+  for (const uint64_t value : forged) {
+    EXPECT_EQ(table.Classify(HPy{static_cast<intptr_t>(value)}), Validity::kNotAHandle) << value;
+    EXPECT_EQ(table.Resolve(HPy{static_cast<intptr_t>(value)}), nullptr) << value;
+  }
+}
+
+TEST(HandleTable, AClosedHandleStaysClosedHoweverManyCome) {
+  HandleTable table;
+  table.set_closed_queue_max(4);
+  std::vector<HPy> closed;
+  for (int i = 0; i < 100000; i++) {
+    const HPy handle = table.Open(Object(16), 0, 0);
+    if (i % 1000 == 0) closed.push_back(handle);
+    table.Close(table.Resolve(handle), 0, Ending::kClosed);
+    const HPy open = table.Open(Object(16), 0, 0);
+    for (const HPy old : closed) ASSERT_EQ(table.Resolve(old), nullptr);
+    table.Close(table.Resolve(open), 0, Ending::kClosed);
+  }
+  for (const HPy old : closed) EXPECT_EQ(table.Classify(old), Validity::kClosed);
+}
+
+TEST(HandleTable, TheStoryOfTheLastClosedHandlesIsKept) {
+  HandleTable table;
+  table.set_closed_queue_max(10);
+  std::vector<HPy> handles;
+  for (uint32_t i = 0; i < 30; i++) {
+    handles.push_back(table.Open(Object(16), i, 0));
+    table.Close(table.Resolve(handles.back()), 100 + i, Ending::kClosed);
+  }
+  for (uint32_t i = 0; i < 30; i++) {
+    const Slot* slot = table.SlotOf(handles[i]);
+    ASSERT_NE(slot, nullptr);
+    if (i < 20) {
+      EXPECT_FALSE(table.HasStory(*slot, handles[i])) << i;
+    } else {
+      ASSERT_TRUE(table.HasStory(*slot, handles[i])) << i;
+      EXPECT_EQ(slot->opened, i);
+      EXPECT_EQ(slot->closed, 100 + i);
+    }
+  }
+}
+
+TEST(HandleTable, TheQueueOfClosedHandlesBehavesAsDocumented) {
+  HandleTable table;
+  table.set_closed_queue_max(3);
+  auto close_one = [&] { table.Close(table.Resolve(table.Open(Object(16), 0, 0)), 0, Ending::kClosed); };
+  std::vector<HPy> open;
+  for (int i = 0; i < 6; i++) open.push_back(table.Open(Object(16), 0, 0));
+  for (const HPy handle : open) table.Close(table.Resolve(handle), 0, Ending::kClosed);
+  EXPECT_EQ(table.ClosedSlots(0).size(), 3u);
+  table.set_closed_queue_max(1);  // drops nothing by itself
+  EXPECT_EQ(table.ClosedSlots(0).size(), 3u);
+  close_one();  // one is reused, one appended, and one more dropped
+  EXPECT_EQ(table.ClosedSlots(0).size(), 2u);
+  table.set_closed_queue_max(0);
+  close_one();
+  close_one();
+  close_one();
+  EXPECT_TRUE(table.ClosedSlots(0).empty());
+  close_one();
+  EXPECT_TRUE(table.ClosedSlots(0).empty());
+}
+
+TEST(HandleTable, GenerationsCountAndListOldestFirst) {
+  HandleTable table;
+  table.Open(Object(16), 0, 0, Origin::kConstant);
+  const HPy before = table.Open(Object(16), 1, 0);
+  EXPECT_EQ(table.NewGeneration(), 1);
+  EXPECT_EQ(table.CountOpen(1), 0u);
+  EXPECT_EQ(table.CountOpen(0), 2u);
+  std::vector<HPy> in_first;
+  for (uint32_t i = 0; i < 5; i++) in_first.push_back(table.Open(Object(16), 10 + i, 0));
+  EXPECT_EQ(table.NewGeneration(), 2);
+  const HPy young = table.Open(Object(16), 20, 0);
+  EXPECT_EQ(table.CountOpen(1), 6u);
+  EXPECT_EQ(table.CountOpen(2), 1u);
+  table.Close(table.Resolve(in_first[0]), 0, Ending::kClosed);
+  table.Close(table.Resolve(before), 0, Ending::kClosed);
+  EXPECT_EQ(table.CountOpen(0), 6u);
+  EXPECT_EQ(table.CountOpen(1), 5u);
+  const std::vector<Slot*> open = table.OpenSlots(1);
+  ASSERT_EQ(open.size(), 5u);
+  for (uint32_t i = 0; i < 4; i++) EXPECT_EQ(open[i]->opened, 11 + i);
+  EXPECT_EQ(open[4]->opened, 20u);
+  table.Close(table.Resolve(young), 0, Ending::kClosed);
+  EXPECT_EQ(table.CountOpen(2), 0u);
+  EXPECT_TRUE(table.OpenSlots(2).empty());
+  EXPECT_EQ(table.CountOpen(3), 0u) << "a generation of the future";
+  EXPECT_EQ(table.CountOpen(-1), table.CountOpen(0));
+}
+
+TEST(HandleTable, KnowsAnotherHandleOfTheSameObject) {
+  HandleTable table;
+  const HPy witness = table.Open(Object(0x5550), 0, 0);
+  const HPy handle = table.Open(Object(0x5550), 0, 0);
+  Slot* slot = table.Resolve(handle);
+  const HPy later_dup = table.Open(Object(0x5550), 0, 0);
+  table.Close(slot, 0, Ending::kClosed);
+  EXPECT_NE(table.FindSameObject(*slot), nullptr);
+  table.Close(table.Resolve(witness), 0, Ending::kClosed);
+  ASSERT_NE(table.FindSameObject(*slot), nullptr) << "opened before the handle was closed";
+  table.Close(table.Resolve(later_dup), 0, Ending::kClosed);
+  // The object may have died; another one may live at its address now.
+  table.Open(Object(0x5550), 0, 0);
+  EXPECT_EQ(table.FindSameObject(*slot), nullptr);
+}
+
+TEST(HandleTable, DropsWhatASlotKeepsWhenItIsUsedAgain) {
+  std::vector<uint64_t> dropped;
+  HandleTable table(kMaxSlots, [](void* data, Slot& slot) {
+    if (slot.kept) static_cast<std::vector<uint64_t>*>(data)->push_back(slot.object);
+  }, &dropped);
+  table.set_closed_queue_max(1);
+  const HPy handle = table.Open(Object(0x40), 0, 0);
+  table.Close(table.Resolve(handle), 0, Ending::kClosed, /*keep=*/true);
+  EXPECT_TRUE(dropped.empty());
+  table.Open(Object(0x80), 0, 0);
+  EXPECT_EQ(dropped, std::vector<uint64_t>{0x41});
+}
+
+TEST(HandleTable, ASlotIsRetiredBeforeItsCounterWraps) {
+  HandleTable table;
+  table.set_closed_queue_max(0);
+  const HPy first = table.Open(Object(16), 0, 0);
+  Slot* slot = table.Resolve(first);
+  slot->generation = ~uint32_t{0} - 2;  // the last handle of this slot
+  const HPy last = table.HandleOf(*slot);
+  table.Close(slot, 0, Ending::kClosed);
+  for (int i = 0; i < 10; i++) {
+    const HPy handle = table.Open(Object(16), 0, 0);
+    EXPECT_NE(table.Resolve(handle), slot);
+    table.Close(table.Resolve(handle), 0, Ending::kClosed);
+  }
+  EXPECT_EQ(table.Classify(last), Validity::kClosed);
+  EXPECT_EQ(table.Classify(first), Validity::kClosed);
+}
+
+TEST(HandleTable, RefusesWhenItIsFull) {
+  HandleTable table(32 * 1024);
+  HPy last = HPy_NULL;
+  for (int i = 0; i < 32 * 1024; i++) last = table.Open(Object(16), 0, 0);
+  ASSERT_FALSE(HPy_IsNull(last));
+  EXPECT_TRUE(HPy_IsNull(table.Open(Object(16), 0, 0)));
+  table.Close(table.Resolve(last), 0, Ending::kClosed);
+  EXPECT_FALSE(HPy_IsNull(table.Open(Object(16), 0, 0))) << "rather loses a story than fails";
+}
+
+long ResidentPages() {
+  long size = 0, resident = 0;
+  FILE* statm = std::fopen("/proc/self/statm", "r");
+  EXPECT_EQ(std::fscanf(statm, "%ld %ld", &size, &resident), 2);
+  std::fclose(statm);
+  return resident;
+}
+
+TEST(HandleTable, OpeningAndClosingDoesNotGrow) {
+  HandleTable table;
+  auto rounds = [&](int n) {
+    for (int i = 0; i < n; i++) {
+      table.Close(table.Resolve(table.Open(Object(16), 0, 0)), 0, Ending::kClosed);
+    }
+  };
+  rounds(100000);
+  const long before = ResidentPages();
+  rounds(10000000);
+  EXPECT_LE((ResidentPages() - before) * sysconf(_SC_PAGESIZE), 1 << 20);
+}
+
+// Against a model: a set of the handles that are open.
+TEST(HandleTable, RandomSequencesAgreeWithAModel) {
+  for (unsigned seed = 0; seed < 20; seed++) {
+    std::mt19937 random(seed);
+    HandleTable table;
+    table.set_closed_queue_max(random() % 50);
+    std::vector<HPy> open, closed;
+    for (int step = 0; step < 5000; step++) {
+      if (random() % 100 < 52 || open.empty()) {
+        open.push_back(table.Open(Object(16 * static_cast<intptr_t>(1 + random() % 8)), 0, 0));
+      } else {
+        const size_t i = random() % open.size();
+        table.Close(table.Resolve(open[i]), 0, Ending::kClosed);
+        closed.push_back(open[i]);
+        open[i] = open.back();
+        open.pop_back();
+      }
+    }
+    std::set<intptr_t> values;
+    for (const HPy handle : open) {
+      EXPECT_NE(table.Resolve(handle), nullptr);
+      EXPECT_TRUE(values.insert(handle._i).second) << "two open handles with one value";
+    }
+    for (const HPy handle : closed) {
+      EXPECT_EQ(table.Classify(handle), Validity::kClosed);
+      EXPECT_EQ(values.count(handle._i), 0u);
+    }
+    EXPECT_EQ(table.CountOpen(0), open.size());
+    EXPECT_EQ(table.OpenSlots(0).size(), open.size());
+  }
+}
+
+}  // namespace
+}  // namespace hpy::handles
