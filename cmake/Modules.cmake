@@ -9,7 +9,7 @@ file(GLOB HPY_CTX_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/runtime/ctx_*
 file(GLOB HPY_UNIVERSAL_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/universal/*.cc")
 file(GLOB HPY_PYTHON_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/python/*.cc")
 set(HPY_EXTRA_SOURCES "")
-foreach(_name argparse buildvalue format helpers structseq)
+foreach(_name argparse builders buildvalue format helpers structseq)
   if(EXISTS "${PROJECT_SOURCE_DIR}/runtime/${_name}.c")
     list(APPEND HPY_EXTRA_SOURCES "${PROJECT_SOURCE_DIR}/runtime/${_name}.c")
   endif()

@@ -60,7 +60,6 @@
 
 #include "hpy/inline_helpers.h"
 #include "hpy/runtime.h"
-#include "hpy/builders.h"
 #include "hpy/hpydef.h"
 #include "hpy/modinit.h"
 

@@ -117,7 +117,10 @@ _HPy_UNUSED _HPy_COLD static struct _HPyAppended *_HPyBuilder_Take(intptr_t buil
     if (_HPy_UNLIKELY(_HPyBuilder_appended != NULL)) appended = _HPyBuilder_Take(builder.word); \
     built = _HPy_MEMBER(ctx, ctx_##Builder##_Build)(ctx, builder);                              \
     _HPy_KEEP_FRAME();                                                                          \
-    if (_HPy_UNLIKELY(appended != NULL)) return appended->join(ctx, appended, built);           \
+    if (_HPy_UNLIKELY(appended != NULL)) {                                                      \
+      built = appended->join(ctx, appended, built);                                             \
+      _HPy_KEEP_FRAME();                                                                        \
+    }                                                                                           \
     return built;                                                                               \
   }                                                                                             \
   HPyAPI_FUNC void HPy##Builder##_Cancel(HPyContext *ctx, HPy##Builder builder) {               \
@@ -125,7 +128,10 @@ _HPy_UNUSED _HPy_COLD static struct _HPyAppended *_HPyBuilder_Take(intptr_t buil
     if (_HPy_UNLIKELY(_HPyBuilder_appended != NULL)) appended = _HPyBuilder_Take(builder.word); \
     _HPy_MEMBER(ctx, ctx_##Builder##_Cancel)(ctx, builder);                                     \
     _HPy_KEEP_FRAME();                                                                          \
-    if (_HPy_UNLIKELY(appended != NULL)) appended->drop(ctx, appended);                         \
+    if (_HPy_UNLIKELY(appended != NULL)) {                                                      \
+      appended->drop(ctx, appended);                                                            \
+      _HPy_KEEP_FRAME();                                                                        \
+    }                                                                                           \
   }
 _HPy_BUILD_AND_CANCEL(ListBuilder, _lst)
 _HPy_BUILD_AND_CANCEL(TupleBuilder, _tup)

@@ -4,6 +4,8 @@
 #ifndef HPY_RUNTIME_H
 #define HPY_RUNTIME_H
 
+#include "hpy/builders.h"
+
 _HPy_BEGIN_C
 
 /* Argument parsing, by a format string ("ll", "O|s:name", ...; the units are in argparse.c). All return
@@ -43,6 +45,34 @@ HPyAPI_HELPER int HPyHelpers_PackArgsAndKeywords(HPyContext *ctx, const HPy *arg
 extern HPyAPI_HELPER const char *const HPyStructSequence_UnnamedField;
 HPyAPI_HELPER HPy HPyStructSequence_NewType(HPyContext *ctx, HPyStructSequence_Desc *desc);
 HPyAPI_HELPER HPy HPyStructSequence_New(HPyContext *ctx, HPy type, HPy_ssize_t nargs, HPy *args);
+
+/* `return HPy_BuildValue(ctx, "i", 1);` must not become a jump either: see _HPy_KEEP_FRAME. These
+ * functions cannot be inlined, so the statement stands behind the call by means of a macro of the same
+ * name. runtime/<name>.c, which define them, define HPY_RUNTIME_SOURCE. */
+#if !defined(HPY_ABI_CPYTHON) && !defined(HPY_RUNTIME_SOURCE)
+HPyAPI_FUNC HPy _HPy_KeptHandle(HPy result) {
+  _HPy_KEEP_FRAME();
+  return result;
+}
+
+HPyAPI_FUNC int _HPy_KeptInt(int result) {
+  _HPy_KEEP_FRAME();
+  return result;
+}
+#define HPyTuple_Pack(...) _HPy_KeptHandle(HPyTuple_Pack(__VA_ARGS__))
+#define HPy_BuildValue(...) _HPy_KeptHandle(HPy_BuildValue(__VA_ARGS__))
+#define HPyUnicode_FromFormat(...) _HPy_KeptHandle(HPyUnicode_FromFormat(__VA_ARGS__))
+#define HPyUnicode_FromFormatV(...) _HPy_KeptHandle(HPyUnicode_FromFormatV(__VA_ARGS__))
+#define HPyErr_Format(...) _HPy_KeptHandle(HPyErr_Format(__VA_ARGS__))
+#define HPyHelpers_AddType(...) _HPy_KeptInt(HPyHelpers_AddType(__VA_ARGS__))
+#define HPyHelpers_PackArgsAndKeywords(...) \
+  _HPy_KeptInt(HPyHelpers_PackArgsAndKeywords(__VA_ARGS__))
+#define HPyStructSequence_NewType(...) _HPy_KeptHandle(HPyStructSequence_NewType(__VA_ARGS__))
+#define HPyStructSequence_New(...) _HPy_KeptHandle(HPyStructSequence_New(__VA_ARGS__))
+#define HPyListBuilder_i_Build(...) _HPy_KeptHandle(HPyListBuilder_i_Build(__VA_ARGS__))
+#define HPyTupleBuilder_i_Build(...) _HPy_KeptHandle(HPyTupleBuilder_i_Build(__VA_ARGS__))
+#define HPyBytesBuilder_Build(...) _HPy_KeptHandle(HPyBytesBuilder_Build(__VA_ARGS__))
+#endif
 
 _HPy_END_C
 

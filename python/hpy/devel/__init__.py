@@ -54,7 +54,7 @@ class HPyDevel:
 
     def get_extra_sources(self) -> list[str]:
         """C sources of helpers that are compiled into an extension of any ABI."""
-        names = ("argparse.c", "buildvalue.c", "format.c", "helpers.c", "structseq.c")
+        names = ("argparse.c", "builders.c", "buildvalue.c", "format.c", "helpers.c", "structseq.c")
         return [str(self.src_dir / name) for name in names]
 
     def get_ctx_sources(self) -> list[str]:
