@@ -71,7 +71,7 @@ HPyAPI_UNUSED HPy_ssize_t HPySlice_AdjustIndices(HPyContext *ctx, HPy_ssize_t le
   const HPy_ssize_t highest = step < 0 ? length - 1 : length;
   (void)ctx;
   assert(step != 0);
-  assert(step >= -HPY_SSIZE_T_MAX);
+  assert(step >= -(HPy_ssize_t)((size_t)-1 >> 1));
   if (*start < 0) {
     *start += length;
     if (*start < 0) *start = lowest;

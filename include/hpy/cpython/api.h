@@ -14,7 +14,7 @@ _HPy_BEGIN_C
 /* The PyModuleDef of a definition, made once; NULL with an exception set. */
 HPyAPI_IMPL cpy_PyModuleDef *_HPyModuleDef_AsPyModuleDef(_HPyModuleDef_ABI *def);
 /* Calls impl with the struct of `self` and a visit function that turns each field into its object. */
-HPyAPI_IMPL int _HPyCPy_CallTraverse(HPyFunc_traverseproc impl, cpy_PyObject *self,
+HPyAPI_IMPL int _HPyType_CallTraverse(HPyFunc_traverseproc impl, cpy_PyObject *self,
                                      cpy_visitproc visit, void *arg);
 
 /* _HPy_BODY_C(expression)(member, args) is the expression: what follows it is swallowed.

@@ -59,7 +59,7 @@ HPyAPI_UNUSED void _HPyTrampoline_RELEASEBUFFERPROC(HPyContext *ctx,
 HPyAPI_UNUSED int _HPyTrampoline_TRAVERSEPROC(HPyContext *ctx, HPyFunc_traverseproc impl,
                                               cpy_PyObject *self, cpy_visitproc visit, void *arg) {
   (void)ctx;
-  return _HPyCPy_CallTraverse(impl, self, visit, arg);
+  return _HPyType_CallTraverse(impl, self, visit, arg);
 }
 
 HPyAPI_UNUSED void _HPyTrampoline_CAPSULE_DESTRUCTOR(HPyContext *ctx,
