@@ -77,7 +77,7 @@ def with_module(source: str, name: str, defines: Optional[Sequence[str]] = None)
     return source + (
         f"\nstatic HPyDef *{name}_defines[] = {{{list_of_defines}NULL}};"
         f"\nstatic HPyModuleDef {name}_def = {{"
-        f'"made for a test", 0, NULL, {name}_defines, NULL}};'
+        f'"{name}", "made for a test", 0, NULL, {name}_defines, NULL}};'
         f"\nHPy_MODINIT({name}, {name}_def)\n"
     )
 
