@@ -46,5 +46,8 @@ def disable_handle_stack_traces() -> None:
 
 
 if _native_access.available():
-    _reporting.connect(_native_access.native())
-    _settings.apply_environment()
+    try:
+        _reporting.connect(_native_access.native())
+        _settings.apply_environment()
+    except ImportError as error:  # the module hpy.universal is missing, or another version's
+        _native_access.give_up(error)

@@ -59,6 +59,9 @@ def append_report(json_line: str, /) -> None:
 def kinds() -> list[tuple[str, str, str, str, str]]:
     """Kind, severity, title, cause and help of each kind of violation."""
 
+def violation_count() -> int:
+    """How many violations, leaks not among them, were reported so far."""
+
 def set_error_factory(
     factory: Callable[[str, type[BaseException] | None], BaseException], /
 ) -> None:

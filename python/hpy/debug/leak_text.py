@@ -97,12 +97,12 @@ def _story(violation: Violation | None) -> list[str]:
 
 
 def _native_line(frame: NativeFrame) -> str:
-    """`library(+0xOFFSET) function at file:line`; addr2line -e takes the offset as it is."""
+    """As a line of repr(DebugHandle); addr2line -e LIBRARY takes the offset as it is."""
     line = frame.library or "?"
     if frame.offset is not None:
-        line += f"(+{frame.offset:#x})"
+        line += f"(+{frame.offset:#x}) [{frame.offset:#x}]"
     if frame.function is not None:
-        line += f" {frame.function}"
+        line += f" in {frame.function}"
     if frame.file is not None:
         line += f" at {frame.file}" + ("" if frame.line is None else f":{frame.line}")
     return line

@@ -23,6 +23,12 @@ def available() -> bool:
     return _native is not None
 
 
+def give_up(error: ImportError) -> None:
+    """From now on native() raises, and says `error`."""
+    global _native, _error
+    _native, _error = None, error
+
+
 def native() -> Any:
     """The module hpy.debug._native; ImportError with the reason when it cannot be imported."""
     if _native is None:
