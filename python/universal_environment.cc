@@ -28,7 +28,9 @@ PyObject* GetText(PyObject* environment, const char* name) {
 }
 
 // UTF-8 of a str that may hold undecodable bytes of the environment; a new bytes object.
-PyObject* Encode(PyObject* text) { return PyUnicode_AsEncodedString(text, "utf-8", "surrogateescape"); }
+PyObject* Encode(PyObject* text) {
+  return PyUnicode_AsEncodedString(text, "utf-8", "surrogateescape");
+}
 
 std::string_view View(PyObject* bytes) {
   return {PyBytes_AS_STRING(bytes), static_cast<size_t>(PyBytes_GET_SIZE(bytes))};
@@ -55,7 +57,7 @@ bool ParseMode(std::string_view text, Mode* mode) {
     *mode = Mode::kDebug;
   } else if (EqualsIgnoringCase(text, "trace")) {
     *mode = Mode::kTrace;
-  } else if (EqualsIgnoringCase(text, "universal")) {
+  } else if (EqualsIgnoringCase(text, "universal") || text == "0") {
     *mode = Mode::kUniversal;
   } else {
     return false;
@@ -118,7 +120,8 @@ Mode ParseHpyDebug(std::string_view text, const Names& names) {
 
 }  // namespace
 
-bool ModeFromEnvironment(PyObject* environment, PyObject* full_name, PyObject* short_name, Mode* mode) {
+bool ModeFromEnvironment(PyObject* environment, PyObject* full_name, PyObject* short_name,
+                         Mode* mode) {
   *mode = Mode::kUniversal;
   PyObject* hpy = GetText(environment, "HPY");
   if (hpy == nullptr && PyErr_Occurred()) return false;
@@ -139,7 +142,8 @@ bool ModeFromEnvironment(PyObject* environment, PyObject* full_name, PyObject* s
     } else if (!ParseHpy(View(bytes), names, mode)) {
       valid = false;
       PyErr_Format(PyExc_ValueError,
-                   "invalid HPy mode: %.50U\nThe environment variable HPY must be debug, trace or universal, "
+                   "invalid HPy mode: %.50U\nThe environment variable HPY must be debug, trace or "
+                   "universal, "
                    "or a list like NAME:debug,OTHER:trace.",
                    text);
     }

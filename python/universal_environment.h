@@ -8,12 +8,15 @@
 
 namespace hpy::python {
 
-// The mode for the module called `full_name`, which is also known as `short_name`, according to `environment`
-// (a mapping of str). False with an exception set: an invalid HPY is a ValueError, a value that is no str
-// a TypeError, and exceptions of the mapping other than KeyError are passed on.
+// The mode for the module called `full_name`, which is also known as `short_name`, according to
+// `environment` (a mapping of str). False with an exception set: an invalid HPY is a ValueError, a
+// value that is no str a TypeError, and exceptions of the mapping other than KeyError are passed
+// on.
 //
-//   HPY=MODE, HPY=NAME:MODE,NAME:MODE  MODE is debug, trace or universal in upper or lower case; a module that
-//                                      no entry names is universal, and the first entry that names it counts.
+//   HPY=MODE, HPY=NAME:MODE,NAME:MODE  MODE is debug, trace or universal in upper or lower case; a
+//   module that
+//                                      no entry names is universal, and the first entry that names
+//                                      it counts.
 //   HPY_DEBUG=1, HPY_DEBUG=NAME,NAME   the older spelling; read where HPY is not set.
 //
 // A module is named by its full dotted name or by the last component of it.

@@ -19,9 +19,11 @@ struct ModuleState {
   hpy_universal_capi capi;
 };
 
-ModuleState* StateOf(PyObject* module) { return static_cast<ModuleState*>(PyModule_GetState(module)); }
+ModuleState* StateOf(PyObject* module) {
+  return static_cast<ModuleState*>(PyModule_GetState(module));
+}
 
-// ---------------------------------------------------------------------------------------------------
+// --------------------------------------------------------------------------------------------------
 // The native modules of the other modes, which are imported when they are needed
 
 struct NativeModule {
@@ -30,21 +32,25 @@ struct NativeModule {
   const char* attribute;  // its module object of the older interface
   const char* what;
 };
-constexpr NativeModule kDebugModule = {"hpy.debug._native", HPY_DEBUG_CAPSULE, "_debug", "debug mode"};
-constexpr NativeModule kTraceModule = {"hpy.trace._native", HPY_TRACE_CAPSULE, "_trace", "trace mode"};
+constexpr NativeModule kDebugModule = {"hpy.debug._native", HPY_DEBUG_CAPSULE, "_debug",
+                                       "debug mode"};
+constexpr NativeModule kTraceModule = {"hpy.trace._native", HPY_TRACE_CAPSULE, "_trace",
+                                       "trace mode"};
 
-// Replaces the ImportError that is set by one that says what to install; the old one becomes its cause.
+// Replaces the ImportError that is set by one that says what to install; the old one becomes its
+// cause.
 void ExplainImportError(const NativeModule& native) {
   PyObject *type, *cause, *traceback;
   PyErr_Fetch(&type, &cause, &traceback);
   PyErr_NormalizeException(&type, &cause, &traceback);
   if (traceback != nullptr) PyException_SetTraceback(cause, traceback);
   // A shared library that the system lacks is the other reason beside a broken installation.
-  PyErr_Format(PyExc_ImportError,
-               "HPy's %s needs the module %s, which cannot be imported: %S\n"
-               "It is part of the package hpy (pip install --force-reinstall hpy) and uses the system's "
-               "libunwind and libdw (Debian: apt-get install libunwind8 libdw1).",
-               native.what, native.name, cause);
+  PyErr_Format(
+      PyExc_ImportError,
+      "HPy's %s needs the module %s, which cannot be imported: %S\n"
+      "It is part of the package hpy (pip install --force-reinstall hpy) and uses the system's "
+      "libunwind and libdw (Debian: apt-get install libunwind8 libdw1).",
+      native.what, native.name, cause);
   PyObject *new_type, *error, *new_traceback;
   PyErr_Fetch(&new_type, &error, &new_traceback);
   PyErr_NormalizeException(&new_type, &error, &new_traceback);
@@ -66,8 +72,7 @@ const hpy_debug_capi* CapiOf(const NativeModule& native) {
   PyObject* capsule = PyObject_GetAttrString(module, "_capi");
   Py_DECREF(module);
   if (capsule == nullptr) return nullptr;
-  auto* capi =
-      static_cast<const hpy_debug_capi*>(PyCapsule_GetPointer(capsule, native.capsule));
+  auto* capi = static_cast<const hpy_debug_capi*>(PyCapsule_GetPointer(capsule, native.capsule));
   Py_DECREF(capsule);  // what it points at is static in the native module, which is never unloaded
   return capi;
 }
@@ -99,7 +104,7 @@ void RegisterModule(Mode mode, const char* name, const _HPyModuleDef_ABI* def, v
   }
 }
 
-// ---------------------------------------------------------------------------------------------------
+// --------------------------------------------------------------------------------------------------
 // Functions
 
 PyObject* LoadInMode(PyObject* module, PyObject* name, PyObject* path, PyObject* spec, Mode mode) {
@@ -123,9 +128,9 @@ PyObject* NewSpec(PyObject* name, PyObject* path) {
   return spec;
 }
 
-// The two spellings: load(name, path, debug=False) and load(name, path, spec, debug=False, mode=-1). A bool in
-// the third place is the older `debug`. A mode that is given wins; negative is HPy 0.9's way to give none, and
-// as there a number that is no mode stands for the universal one.
+// The two spellings: load(name, path, debug=False) and load(name, path, spec, debug=False,
+// mode=-1). A bool in the third place is the older `debug`. A mode that is given wins; negative is
+// HPy 0.9's way to give none, and as there a number that is no mode stands for the universal one.
 bool ParseMode(PyObject* debug, PyObject* mode, Mode* result) {
   if (mode != Py_None) {
     PyObject* index = PyNumber_Index(mode);
@@ -135,9 +140,7 @@ bool ParseMode(PyObject* debug, PyObject* mode, Mode* result) {
     Py_DECREF(index);
     if (number == -1 && PyErr_Occurred()) return false;
     if (overflow > 0 || (overflow == 0 && number >= 0)) {
-      *result = number == 1   ? Mode::kDebug
-                : number == 2 ? Mode::kTrace
-                              : Mode::kUniversal;
+      *result = number == 1 ? Mode::kDebug : number == 2 ? Mode::kTrace : Mode::kUniversal;
       return true;
     }
   }
@@ -150,8 +153,8 @@ bool ParseMode(PyObject* debug, PyObject* mode, Mode* result) {
 PyObject* LoadFunction(PyObject* module, PyObject* args, PyObject* keywords) {
   static const char* names[] = {"name", "path", "spec", "debug", "mode", nullptr};
   PyObject *name, *path, *spec = Py_None, *debug = Py_False, *mode = Py_None;
-  if (!PyArg_ParseTupleAndKeywords(args, keywords, "UO|OOO:load", const_cast<char**>(names), &name, &path,
-                                   &spec, &debug, &mode)) {
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "UO|OOO:load", const_cast<char**>(names), &name,
+                                   &path, &spec, &debug, &mode)) {
     return nullptr;
   }
   if (PyBool_Check(spec)) {
@@ -170,7 +173,8 @@ PyObject* LoadFunction(PyObject* module, PyObject* args, PyObject* keywords) {
   return result;
 }
 
-// Sets an attribute of what was loaded. What a create slot made may be any object, and may refuse it.
+// Sets an attribute of what was loaded. What a create slot made may be any object, and may refuse
+// it.
 bool SetAttribute(PyObject* object, const char* name, PyObject* value) {
   if (PyObject_SetAttrString(object, name, value) == 0) return true;
   if (PyModule_Check(object) ||
@@ -189,10 +193,12 @@ void Log(PyObject* name, Mode mode) {
 }
 
 PyObject* LoadBootstrap(PyObject* module, PyObject* args, PyObject* keywords) {
-  static const char* names[] = {"name", "ext_name", "package", "file", "loader", "spec", "env", nullptr};
+  static const char* names[] = {"name",   "ext_name", "package", "file",
+                                "loader", "spec",     "env",     nullptr};
   PyObject *name, *full_name, *package, *file, *loader, *spec, *environment;
-  if (!PyArg_ParseTupleAndKeywords(args, keywords, "UUOOOOO:_load_bootstrap", const_cast<char**>(names),
-                                   &name, &full_name, &package, &file, &loader, &spec, &environment)) {
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "UUOOOOO:_load_bootstrap",
+                                   const_cast<char**>(names), &name, &full_name, &package, &file,
+                                   &loader, &spec, &environment)) {
     return nullptr;
   }
   Mode mode;
@@ -219,7 +225,8 @@ PyObject* GetVersion(PyObject*, PyObject*) {
 // hpy.universal._debug and hpy.universal._trace: they cost nothing to who does not use them.
 PyObject* GetAttr(PyObject* module, PyObject* name) {
   for (const NativeModule* native : {&kDebugModule, &kTraceModule}) {
-    if (!PyUnicode_Check(name) || PyUnicode_CompareWithASCIIString(name, native->attribute) != 0) continue;
+    if (!PyUnicode_Check(name) || PyUnicode_CompareWithASCIIString(name, native->attribute) != 0)
+      continue;
     PyObject* imported = ImportNative(*native);
     if (imported == nullptr) return nullptr;
     PyObject* value = PyObject_GetAttr(imported, name);
@@ -239,8 +246,10 @@ PyMethodDef methods[] = {
     {"load", WithKeywords(LoadFunction), METH_VARARGS | METH_KEYWORDS,
      "load($module, /, name, path, spec=None, debug=False, mode=None)\n--\n\n"
      "Loads the extension in the file `path` as module `name` and returns the module.\n\n"
-     "debug=True or mode=MODE_DEBUG loads it with the debug context, mode=MODE_TRACE with the trace\n"
-     "context; a mode that is given wins. The environment variables HPY and HPY_DEBUG are not looked at."},
+     "debug=True or mode=MODE_DEBUG loads it with the debug context, mode=MODE_TRACE with the "
+     "trace\n"
+     "context; a mode that is given wins. The environment variables HPY and HPY_DEBUG are not "
+     "looked at."},
     {"_load_bootstrap", WithKeywords(LoadBootstrap), METH_VARARGS | METH_KEYWORDS,
      "What the stub NAME.py of an extension calls."},
     {"get_version", GetVersion, METH_NOARGS,
@@ -249,7 +258,7 @@ PyMethodDef methods[] = {
     {nullptr, nullptr, 0, nullptr},
 };
 
-// ---------------------------------------------------------------------------------------------------
+// --------------------------------------------------------------------------------------------------
 // The module
 
 PyObject* MakeModuleForCapi(const char* name, _HPyModuleDef_ABI* def, PyObject* spec) {
@@ -267,11 +276,12 @@ PyObject* MakeModuleForCapi(const char* name, _HPyModuleDef_ABI* def, PyObject* 
 PyObject* NewImportError() {
   PyObject* bases = PyTuple_Pack(2, PyExc_ImportError, PyExc_RuntimeError);
   if (bases == nullptr) return nullptr;
-  PyObject* error = PyErr_NewExceptionWithDoc(
-      "hpy.universal.HPyImportError",
-      "A file that is no HPy extension, or one that cannot run here. It is an ImportError for those who "
-      "import, and a RuntimeError for code that was written for HPy 0.9.",
-      bases, nullptr);
+  PyObject* error =
+      PyErr_NewExceptionWithDoc("hpy.universal.HPyImportError",
+                                "A file that is no HPy extension, or one that cannot run here. It "
+                                "is an ImportError for those who "
+                                "import, and a RuntimeError for code that was written for HPy 0.9.",
+                                bases, nullptr);
   Py_DECREF(bases);
   return error;
 }
@@ -317,7 +327,8 @@ void Free(void* module) { Clear(static_cast<PyObject*>(module)); }
 PyModuleDef_Slot slots[] = {
     {Py_mod_exec, reinterpret_cast<void*>(Exec)},
 #ifdef Py_mod_multiple_interpreters
-    // Those that share the GIL. In one with a GIL of its own CPython refuses the import and says why.
+    // Those that share the GIL. In one with a GIL of its own CPython refuses the import and says
+    // why.
     {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_SUPPORTED},
 #endif
     {0, nullptr},

@@ -1,12 +1,12 @@
 /* List and tuple builders.
  *
- * A builder is the list or tuple under construction. It is hidden from the garbage collector until it
- * is built, so that no Python code sees an object with holes. Set has no result: what goes wrong
+ * A builder is the list or tuple under construction. It is hidden from the garbage collector until
+ * it is built, so that no Python code sees an object with holes. Set has no result: what goes wrong
  * there is noted, and Build raises it.
  *
- * Such notes are rare, and a builder is passed by value: they are kept aside in a list, by the address
- * of the object. A tuple of no items is one object for everybody, so while it is under construction an
- * empty list of its own stands for it. All of this happens under the GIL. */
+ * Such notes are rare, and a builder is passed by value: they are kept aside in a list, by the
+ * address of the object. A tuple of no items is one object for everybody, so while it is under
+ * construction an empty list of its own stands for it. All of this happens under the GIL. */
 #include "ctx_internal.h"
 
 typedef struct Note {

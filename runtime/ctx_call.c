@@ -1,10 +1,10 @@
 /* Calling Python callables. */
 #include "ctx_internal.h"
 
-/* Positional and keyword values of a call, as CPython's vectorcall wants them. In the CPython ABI an
- * array of handles is one of objects and is passed on as it is. In the universal context it is copied,
- * behind one free place that the callee may use (PY_VECTORCALL_ARGUMENTS_OFFSET), so that a bound
- * method does not have to copy it again. */
+/* Positional and keyword values of a call, as CPython's vectorcall wants them. In the CPython ABI
+ * an array of handles is one of objects and is passed on as it is. In the universal context it is
+ * copied, behind one free place that the callee may use (PY_VECTORCALL_ARGUMENTS_OFFSET), so that a
+ * bound method does not have to copy it again. */
 typedef struct {
   PyObject *const *values;
   size_t nargsf;
@@ -21,13 +21,15 @@ static int arguments_init(Arguments *arguments, const char *function, const HPy 
   arguments->kwnames = _h2py(kwnames);
   if (arguments->kwnames != NULL) {
     if (!PyTuple_Check(arguments->kwnames)) {
-      PyErr_Format(PyExc_TypeError, "%s requires kwnames to be a tuple or null handle, got '%.200s'",
-                   function, Py_TYPE(arguments->kwnames)->tp_name);
+      PyErr_Format(PyExc_TypeError,
+                   "%s requires kwnames to be a tuple or null handle, got '%.200s'", function,
+                   Py_TYPE(arguments->kwnames)->tp_name);
       return -1;
     }
     count += (size_t)PyTuple_GET_SIZE(arguments->kwnames);
   }
-  if (nargs > PY_SSIZE_T_MAX / sizeof(PyObject *) - 1 || count > PY_SSIZE_T_MAX / sizeof(PyObject *) - 1) {
+  if (nargs > PY_SSIZE_T_MAX / sizeof(PyObject *) - 1 ||
+      count > PY_SSIZE_T_MAX / sizeof(PyObject *) - 1) {
     PyErr_Format(PyExc_SystemError, "%s: %zu arguments are more than memory can hold", function,
                  nargs);
     return -1;
@@ -56,8 +58,8 @@ static int arguments_init(Arguments *arguments, const char *function, const HPy 
   for (i = 0; i < count; i++) {
     if (arguments->values[i] != NULL) continue;
     if (!PyErr_Occurred()) {
-      PyErr_Format(PyExc_SystemError, "%s: args[%zu] is HPy_NULL (null argument to internal routine)",
-                   function, i);
+      PyErr_Format(PyExc_SystemError,
+                   "%s: args[%zu] is HPy_NULL (null argument to internal routine)", function, i);
     }
 #ifndef HPY_ABI_CPYTHON
     PyMem_Free(arguments->allocated);
@@ -95,9 +97,9 @@ HPyAPI_IMPL HPy ctx_CallMethod(HPyContext *ctx, HPy name, const HPy *args, size_
     return HPy_NULL;
   }
   if (arguments_init(&arguments, "HPy_CallMethod", args, nargs, kwnames) < 0) return HPy_NULL;
-  return arguments_finish(&arguments,
-                          PyObject_VectorcallMethod(_h2py_nn(name), arguments.values,
-                                                    arguments.nargsf, arguments.kwnames));
+  return arguments_finish(
+      &arguments, PyObject_VectorcallMethod(_h2py_nn(name), arguments.values, arguments.nargsf,
+                                            arguments.kwnames));
 }
 
 HPyAPI_IMPL HPy ctx_CallTupleDict(HPyContext *ctx, HPy callable, HPy args, HPy kw) {

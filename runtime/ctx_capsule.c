@@ -1,6 +1,6 @@
-/* Capsules. The runtime keeps pointer, name, context and destructor in a PyCapsule, so that capsules
- * of the Python/C API are read by the same functions. Neither copies the name: it must outlive the
- * capsule. */
+/* Capsules. The runtime keeps pointer, name, context and destructor in a PyCapsule, so that
+ * capsules of the Python/C API are read by the same functions. Neither copies the name: it must
+ * outlive the capsule. */
 #include "ctx_internal.h"
 
 static int destructor_is_valid(const HPyCapsule_Destructor *destructor) {
@@ -54,8 +54,8 @@ HPyAPI_IMPL int ctx_Capsule_Set(HPyContext *ctx, HPy capsule, _HPyCapsule_key ke
     case HPyCapsule_key_Destructor:
       destructor = (HPyCapsule_Destructor *)value;
       if (!destructor_is_valid(destructor)) return -1;
-      return PyCapsule_SetDestructor(object, destructor == NULL ? NULL
-                                                                : destructor->cpy_trampoline);
+      return PyCapsule_SetDestructor(object,
+                                     destructor == NULL ? NULL : destructor->cpy_trampoline);
   }
   PyErr_Format(PyExc_SystemError, "HPyCapsule_Set: invalid key %d", (int)key);
   return -1;

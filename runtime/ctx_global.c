@@ -1,11 +1,9 @@
-/* HPyGlobal: an index into the table of the current interpreter, so that interpreters do not see each
- * other's objects, and an object in a global lives no longer than its interpreter.
+/* HPyGlobal: an index into the table of the current interpreter, so that interpreters do not see
+ * each other's objects, and an object in a global lives no longer than its interpreter.
  *
- * An HPyGlobal is a static variable, zero at first. The first store, in whatever interpreter, gives it an
- * index (from 1 on) for the rest of the process. */
+ * An HPyGlobal is a static variable, zero at first. The first store, in whatever interpreter, gives
+ * it an index (from 1 on) for the rest of the process. */
 #include "ctx_interpreter.h"
-
-#include <string.h>
 
 #define MIN_TABLE_SIZE 16
 
@@ -20,10 +18,11 @@ static _HPyInterpreter *find_interpreter(void) {
 
 static int index_is_valid(Py_ssize_t index, const char *function) {
   if (index >= 0 && index <= highest_index) return 1;
-  PyErr_Format(PyExc_SystemError,
-               "%s: this is not an HPyGlobal, or its memory was overwritten (an HPyGlobal must be a "
-               "static variable, zero until the first HPyGlobal_Store)",
-               function);
+  PyErr_Format(
+      PyExc_SystemError,
+      "%s: this is not an HPyGlobal, or its memory was overwritten (an HPyGlobal must be a "
+      "static variable, zero until the first HPyGlobal_Store)",
+      function);
   return 0;
 }
 
@@ -32,8 +31,7 @@ static int make_room(_HPyInterpreter *interpreter, Py_ssize_t index) {
   PyObject **globals;
   if (size < MIN_TABLE_SIZE) size = MIN_TABLE_SIZE;
   if (size < index) size = index;
-  globals =
-      (PyObject **)PyMem_RawRealloc(interpreter->globals, (size_t)size * sizeof(PyObject *));
+  globals = (PyObject **)PyMem_RawRealloc(interpreter->globals, (size_t)size * sizeof(PyObject *));
   if (globals == NULL) {
     PyErr_NoMemory();
     return -1;

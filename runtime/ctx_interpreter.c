@@ -1,13 +1,15 @@
 /* The records of interpreters: found by address, ended through a capsule in the interpreter's dict.
  *
- * CPython clears that dict after the modules are gone and before its last garbage collection, with the
- * interpreter still able to run destructors: the latest moment at which references can be dropped. */
+ * CPython clears that dict after the modules are gone and before its last garbage collection, with
+ * the interpreter still able to run destructors: the latest moment at which references can be
+ * dropped. */
 #include "ctx_interpreter.h"
 
 #define CAPSULE_NAME "hpy interpreter record"
 
-/* A destructor may store a new object in a global while the globals are released, and the destructor of
- * that object again; one that goes on for ever must not keep the interpreter from ending. */
+/* A destructor may store a new object in a global while the globals are released, and the
+ * destructor of that object again; one that goes on for ever must not keep the interpreter from
+ * ending. */
 #define MAX_RELEASE_ROUNDS 100
 
 _HPyInterpreter *_HPyInterpreter_only;
@@ -31,10 +33,10 @@ _HPyInterpreter *_HPyInterpreter_Find(void) {
   return found;
 }
 
-/* The interpreter ends. Destructors may run while its references are dropped, and may load and store
- * globals: the record stays findable until there is nothing left in it. Others may run afterwards: so
- * even when one record remains, it is not taken for that of the current interpreter before
- * _HPyInterpreter_Find has seen that it is. */
+/* The interpreter ends. Destructors may run while its references are dropped, and may load and
+ * store globals: the record stays findable until there is nothing left in it. Others may run
+ * afterwards: so even when one record remains, it is not taken for that of the current interpreter
+ * before _HPyInterpreter_Find has seen that it is. */
 static void interpreter_ends(PyObject *capsule) {
   _HPyInterpreter *record = (_HPyInterpreter *)PyCapsule_GetPointer(capsule, CAPSULE_NAME);
   int round;

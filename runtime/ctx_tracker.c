@@ -1,11 +1,9 @@
 /* Trackers: a growing array of handles that are closed together.
  *
  * There is always room for one more handle: Add stores it first and grows the array afterwards. So
- * a handle that was passed to Add is tracked even when Add fails, and the caller has one way to clean
- * up, HPyTracker_Close. */
+ * a handle that was passed to Add is tracked even when Add fails, and the caller has one way to
+ * clean up, HPyTracker_Close. */
 #include "ctx_internal.h"
-
-#include <string.h>
 
 #define DEFAULT_SIZE 5
 

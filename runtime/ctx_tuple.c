@@ -1,4 +1,5 @@
-/* Tuples from an array of handles. The items stay the caller's: the tuple takes references of its own. */
+/* Tuples from an array of handles. The items stay the caller's: the tuple takes references of its
+ * own. */
 #include "ctx_internal.h"
 
 HPyAPI_IMPL HPy ctx_Tuple_FromArray(HPyContext *ctx, const HPy items[], HPy_ssize_t n) {

@@ -1,7 +1,8 @@
-// How CPython enters an extension: native arguments become handles, the result becomes native again.
+// How CPython enters an extension: native arguments become handles, the result becomes native
+// again.
 //
-// A handle of the universal context is an address plus one, and handles that are arguments belong to the
-// caller: so arguments cost an addition each, and no reference is counted.
+// A handle of the universal context is an address plus one, and handles that are arguments belong
+// to the caller: so arguments cost an addition each, and no reference is counted.
 #include <cstddef>
 
 #include "runtime/ctx_interpreter.h"
@@ -69,8 +70,8 @@ void CallKeywords(HPyContext* ctx, HPyCFunction func, void* args) {
   size_t count = nargs;
   if (a.kwnames != nullptr) count += static_cast<size_t>(PyTuple_GET_SIZE(a.kwnames));
   HandleArray handles(a.args, count);
-  a.result = handles.ok() ? _h2py(As<HPyFunc_keywords>(func)(ctx, _py2h(a.self), handles.data(), nargs,
-                                                             _py2h(a.kwnames)))
+  a.result = handles.ok() ? _h2py(As<HPyFunc_keywords>(func)(ctx, _py2h(a.self), handles.data(),
+                                                             nargs, _py2h(a.kwnames)))
                           : nullptr;
 }
 
@@ -87,9 +88,10 @@ void CallNew(HPyContext* ctx, HPyCFunction func, void* args) {
   auto& a = ArgsOf<_HPyFunc_args_NEWFUNC>(args);
   HPy_ssize_t nargs = PyTuple_GET_SIZE(a.args);
   HandleArray handles(TupleItems(a.args), static_cast<size_t>(nargs));
-  a.result = handles.ok() ? _h2py(As<HPyFunc_newfunc>(func)(ctx, _py2h(a.self), handles.data(), nargs,
-                                                            _py2h(a.kw)))
-                          : nullptr;
+  a.result =
+      handles.ok()
+          ? _h2py(As<HPyFunc_newfunc>(func)(ctx, _py2h(a.self), handles.data(), nargs, _py2h(a.kw)))
+          : nullptr;
 }
 
 void CallGetBuffer(HPyContext* ctx, HPyCFunction func, void* args) {
@@ -153,11 +155,11 @@ void CallCapsuleDestructor(HPyCFunction func, void* args) {
 void CallRealFunction(HPyContext* ctx, HPyFunc_Signature sig, HPyCFunction func, void* args) {
 // The signatures whose parameters and result are converted one by one.
 #define HANDLE(member) _py2h(a.member)
-#define UNIFORM(SIGNATURE, type, result_of, ...)               \
-  case HPyFunc_##SIGNATURE: {                                  \
-    auto& a = ArgsOf<_HPyFunc_args_##SIGNATURE>(args);         \
-    a.result = result_of(As<type>(func)(ctx, __VA_ARGS__));    \
-    return;                                                    \
+#define UNIFORM(SIGNATURE, type, result_of, ...)            \
+  case HPyFunc_##SIGNATURE: {                               \
+    auto& a = ArgsOf<_HPyFunc_args_##SIGNATURE>(args);      \
+    a.result = result_of(As<type>(func)(ctx, __VA_ARGS__)); \
+    return;                                                 \
   }
   switch (sig) {
     case HPyFunc_VARARGS:
@@ -219,14 +221,16 @@ void CallRealFunction(HPyContext* ctx, HPyFunc_Signature sig, HPyCFunction func,
 
 }  // namespace hpy::universal
 
-// The context is that of the current interpreter: the library's own variable holds that of the one which
-// loaded it last. An interpreter that is about to end has none any more, but destructors may still run in
-// it; contexts are never freed, and so the library's will do.
-extern "C" HPyAPI_IMPL void ctx_CallRealFunctionFromTrampoline(HPyContext* ctx, HPyFunc_Signature sig,
+// The context is that of the current interpreter: the library's own variable holds that of the one
+// which loaded it last. An interpreter that is about to end has none any more, but destructors may
+// still run in it; contexts are never freed, and so the library's will do.
+extern "C" HPyAPI_IMPL void ctx_CallRealFunctionFromTrampoline(HPyContext* ctx,
+                                                               HPyFunc_Signature sig,
                                                                HPyCFunction func, void* args) {
   _HPyInterpreter* interpreter = _HPyInterpreter_only;
   if (interpreter == nullptr) [[unlikely]] {
     interpreter = _HPyInterpreter_Find();
   }
-  hpy::universal::CallRealFunction(interpreter != nullptr ? interpreter->context : ctx, sig, func, args);
+  hpy::universal::CallRealFunction(interpreter != nullptr ? interpreter->context : ctx, sig, func,
+                                   args);
 }

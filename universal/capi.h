@@ -1,8 +1,8 @@
 /* What the native modules of hpy offer each other, through capsules.
  *
  * hpy.universal has a capsule attribute `_capi`. The loader finds the other contexts through the
- * capsules of hpy.debug._native and hpy.trace._native. The three modules are built and shipped together;
- * `version` guards against a mixture of installations. */
+ * capsules of hpy.debug._native and hpy.trace._native. The three modules are built and shipped
+ * together; `version` guards against a mixture of installations. */
 #ifndef HPY_UNIVERSAL_CAPI_H_
 #define HPY_UNIVERSAL_CAPI_H_
 
@@ -24,17 +24,19 @@ extern "C" {
 struct hpy_universal_capi {
   HPyContext *universal_ctx; /* of the interpreter of the module; never freed */
   uint32_t version;          /* HPY_CAPI_VERSION */
-  /* Calls `func` with handles of the universal context made of the native arguments in `args`, and with
-   * `ctx` as its context, whatever context that is. */
+  /* Calls `func` with handles of the universal context made of the native arguments in `args`, and
+   * with `ctx` as its context, whatever context that is. */
   void (*call_real_function)(HPyContext *ctx, HPyFunc_Signature sig, HPyCFunction func, void *args);
-  /* Makes the module object of a definition for a spec (borrowed; NULL: the module is called `name`), as
-   * the loader does, for a library whose context was set. A new reference, or NULL with an exception. */
+  /* Makes the module object of a definition for a spec (borrowed; NULL: the module is called
+   * `name`), as the loader does, for a library whose context was set. A new reference, or NULL with
+   * an exception. */
   cpy_PyObject *(*make_module)(const char *name, _HPyModuleDef_ABI *def, cpy_PyObject *spec);
 };
 
 /* Of hpy.debug._native and, with the same layout, of hpy.trace._native. */
 struct hpy_debug_capi {
-  /* The context of this mode for the current interpreter, or NULL, with a Python exception or without. */
+  /* The context of this mode for the current interpreter, or NULL, with a Python exception or
+   * without. */
   HPyContext *(*get_ctx)(void);
   /* Tells of a definition that was loaded in this mode, before its module is made. May be NULL. */
   void (*register_module)(const char *name, const _HPyModuleDef_ABI *def, void *library_handle);

@@ -1,5 +1,5 @@
-// The universal context, derived from the table: every function member is an instance of one template that
-// refuses null handles and calls the implementation.
+// The universal context, derived from the table: every function member is an instance of one
+// template that refuses null handles and calls the implementation.
 #include "universal/context.h"
 
 #include <cstddef>
@@ -17,7 +17,8 @@ namespace {
 #define _HPyX(h) _h2py(h)
 #define _HPyN(object) _py2h(object)
 
-// Positions of parameters in the masks of the table. The context is number 0, and P0 stands for none.
+// Positions of parameters in the masks of the table. The context is number 0, and P0 stands for
+// none.
 constexpr unsigned P0 = 0, P1 = 1U << 1, P2 = 1U << 2, P3 = 1U << 3, P4 = 1U << 4;
 
 // The null of any type.
@@ -34,16 +35,13 @@ R ErrorValue(std::type_identity_t<R> value) {
   return value;
 }
 template <typename R>
-  requires std::is_enum_v<R>
-R ErrorValue(int value) {
-  return static_cast<R>(value);
-}
+requires std::is_enum_v<R> R ErrorValue(int value) { return static_cast<R>(value); }
 
 // Like CPython's own check: an exception that is pending explains the null better than we can.
 [[gnu::cold, gnu::noinline]] void RefuseNull(HPy exception, const char* function, int argument) {
   if (PyErr_Occurred()) return;
-  PyErr_Format(_h2py(exception),
-               "%s: argument %d is HPy_NULL (null argument to internal routine)", function, argument);
+  PyErr_Format(_h2py(exception), "%s: argument %d is HPy_NULL (null argument to internal routine)",
+               function, argument);
 }
 
 template <typename T>
@@ -59,9 +57,9 @@ inline bool IsNullHandle<HPy>(HPy h) {
 template <unsigned kNullable, typename... Args>
 inline int FirstIllegalNull(Args... args) {
   int position = 0, found = 0;
-  (void)((++position,
-          (kNullable & (1U << position)) == 0 && IsNullHandle(args) ? (found = position, true)
-                                                                    : false) ||
+  (void)((++position, (kNullable & (1U << position)) == 0 && IsNullHandle(args)
+                          ? (found = position, true)
+                          : false) ||
          ...);
   return found;
 }
@@ -80,9 +78,10 @@ struct Entry<Row, Result (*)(HPyContext*, Args...)> {
   }
 };
 
-// The column `impl` as an expression. A row without one does not compile, and an OWN one whose function
-// does not exist does not link, for runtime/ctx_internal.h declares them hidden. C(expression) becomes that expression and a macro that swallows the
-// list which follows; OWN becomes a call.
+// The column `impl` as an expression. A row without one does not compile, and an OWN one whose
+// function does not exist does not link, for runtime/ctx_internal.h declares them hidden.
+// C(expression) becomes that expression and a macro that swallows the list which follows; OWN
+// becomes a call.
 #define HPY_EXPRESSION_C(expression) (expression) HPY_SWALLOW
 #define HPY_SWALLOW(member, args)
 #define HPY_EXPRESSION_OWN(member, args) ::member args
@@ -100,13 +99,13 @@ struct Entry<Row, Result (*)(HPyContext*, Args...)> {
     static ret Refused() { return ErrorValue<ret>(error); }                                      \
     static inline ret Implementation params { return HPY_EXPRESSION_##impl(member, args); }      \
   };
-#define HPY_PROC(index, member, name, params, args, api, nullable, observed, raises, impl)   \
-  struct Row_##member {                                                                      \
-    static constexpr unsigned kNullable = nullable;                                          \
-    static constexpr char kName[] = #name;                                                   \
-    static HPy Raises(HPyContext* context) { return context->raises; }                       \
-    static void Refused() {}                                                                 \
-    static inline void Implementation params { HPY_EXPRESSION_##impl(member, args); }        \
+#define HPY_PROC(index, member, name, params, args, api, nullable, observed, raises, impl) \
+  struct Row_##member {                                                                    \
+    static constexpr unsigned kNullable = nullable;                                        \
+    static constexpr char kName[] = #name;                                                 \
+    static HPy Raises(HPyContext* context) { return context->raises; }                     \
+    static void Refused() {}                                                               \
+    static inline void Implementation params { HPY_EXPRESSION_##impl(member, args); }      \
   };
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-parameter"

@@ -8,12 +8,14 @@
 
 namespace hpy::universal {
 
-// The universal context of the current interpreter, made on the first call in it. It is never freed:
-// libraries keep its address. nullptr with a Python exception set when there is no memory for it.
+// The universal context of the current interpreter, made on the first call in it. It is never
+// freed: libraries keep its address. nullptr with a Python exception set when there is no memory
+// for it.
 HPyContext* ContextOfInterpreter();
 
-// Calls the implementation `func` of signature `sig` with handles made of the native arguments in `args`
-// (one of the structs _HPyFunc_args_*), with `ctx` as its context, and stores the result there.
+// Calls the implementation `func` of signature `sig` with handles made of the native arguments in
+// `args` (one of the structs _HPyFunc_args_*), with `ctx` as its context, and stores the result
+// there.
 void CallRealFunction(HPyContext* ctx, HPyFunc_Signature sig, HPyCFunction func, void* args);
 
 }  // namespace hpy::universal
