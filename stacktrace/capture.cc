@@ -1,0 +1,137 @@
+// Capture of stacks: the memo first, the unwinder where it does not know.
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <new>
+
+#include "stacktrace/core.h"
+#include "stacktrace/memo.h"
+#include "stacktrace/unwind.h"
+
+namespace hpy::stacktrace {
+namespace {
+
+// Of this thread; freed when it ends.
+constinit thread_local Memo* t_memo HPY_STACKTRACE_TLS = nullptr;
+
+void FreeMemo(void* memo) {
+  BusyScope busy;
+  t_memo = nullptr;  // a capture in a later destructor starts anew, and is freed in the next turn
+  delete static_cast<Memo*>(memo);
+}
+
+Memo* ThisMemo() {
+  if (t_memo == nullptr) {
+    struct Key {
+      pthread_key_t key;
+      bool good;
+    };
+    static const Key key = [] {
+      Key k{};
+      k.good = pthread_key_create(&k.key, FreeMemo) == 0;
+      return k;
+    }();
+    if (!key.good) return nullptr;
+    auto* memo = new (std::nothrow) Memo;
+    if (memo == nullptr) return nullptr;
+    if (pthread_setspecific(key.key, memo) != 0) {
+      delete memo;
+      return nullptr;
+    }
+    t_memo = memo;
+  }
+  return t_memo;
+}
+
+// Where an unwinding is written to, under the core's lock: too large for a small stack.
+constinit Unwinding g_unwinding{};
+
+PackedFrame Pack(Core* core, uintptr_t address, uintptr_t inside, bool tail, bool* permanent) {
+  const Segment* s = core->modules.Find(inside);
+  if (s == nullptr) {
+    *permanent = false;
+    return {0, address, tail};
+  }
+  if (!s->permanent) *permanent = false;
+  const uint32_t module = core->modules.Register(*s);
+  if (module == 0 || module > PackedFrame::kMaxModule) return {0, address, tail};
+  return {module, address - s->bias, tail};
+}
+
+__attribute__((noinline)) StackId CaptureSlow(const CallSite& site, const MemoKey& key) {
+  // No exception leaves this room by way of a capture: its callers are called from C.
+  try {
+    CoreLock core;
+    core.Update();
+    ++core->misses;
+    Unwinding& u = g_unwinding;
+    const uintptr_t stop_sp = key.stop_delta == 0 ? 0 : key.sp + key.stop_delta;
+    if (!Unwind(core->modules, site, stop_sp, key.max_frames, &u)) return kNoStack;
+    if (u.exact) ++core->exact;
+
+    bool permanent = u.permanent;
+    PackedFrame frames[kMaxFrames];
+    int count = 0;
+    Core* const state = core.operator->();
+    for (int i = 0; i < u.depth; ++i) {
+      frames[count++] = Pack(state, u.pcs[i], u.pcs[i] - 1, false, &permanent);
+    }
+    const bool tail = count == 0 && u.at_stop && key.callee != 0;
+    if (tail) frames[count++] = Pack(state, key.callee, key.callee, true, &permanent);
+    const StackId id = core->depot.Intern(frames, count, u.truncated);
+    if (id == kNoStack) return kNoStack;
+    if (Memo* memo = u.repeatable ? ThisMemo() : nullptr; memo != nullptr) {
+      const uint32_t now = g_epoch.load(std::memory_order_relaxed);
+      // First the flag, then the entry: a Refresh() in between must not miss it.
+      if (!permanent) g_memo_is_volatile.store(true, std::memory_order_relaxed);
+      memo->Insert(key, permanent ? kEveryEpoch : now, now, u, tail, id);
+    }
+    return id;
+  } catch (const std::bad_alloc&) {
+    return kNoStack;
+  }
+}
+
+}  // namespace
+
+StackId Capture(const CallSite& site, const CaptureLimits& limits) {
+  if (t_busy.load(std::memory_order_relaxed)) [[unlikely]] {
+    g_reentered.fetch_add(1, std::memory_order_relaxed);
+    return kNoStack;
+  }
+  const uintptr_t below = limits.stop_sp > site.sp ? limits.stop_sp - site.sp : 0;
+  MemoKey key{.pc = site.pc,
+              .sp = site.sp,
+              .fp = site.fp,
+              .callee = limits.callee,
+              .stop_delta = static_cast<uint32_t>(below),
+              .max_frames = static_cast<uint16_t>(std::clamp(limits.max_frames, 1, kMaxFrames))};
+  // No stack is as large as 4 GiB: a stop that far away is on another one.
+  if (below > UINT32_MAX) [[unlikely]] key.stop_delta = 0;
+  if (const Memo* memo = t_memo; memo != nullptr) [[likely]] {
+    BusyScope busy;
+    const StackId id = memo->Find(key, g_epoch.load(std::memory_order_acquire));
+    if (id != kNoStack) [[likely]] return id;
+  }
+  return CaptureSlow(site, key);
+}
+
+int CaptureAddresses(const CallSite& site, const CaptureLimits& limits, uintptr_t* pcs, int max) {
+  if (t_busy.load(std::memory_order_relaxed) || max <= 0) return 0;
+  try {
+    CoreLock core;
+    core.Update();
+    Unwinding& u = g_unwinding;
+    const uintptr_t stop_sp = limits.stop_sp > site.sp ? limits.stop_sp : 0;
+    if (!Unwind(core->modules, site, stop_sp, std::clamp(std::min(max, limits.max_frames), 1, kMaxFrames), &u)) {
+      return 0;
+    }
+    std::copy(u.pcs, u.pcs + u.depth, pcs);
+    return u.depth;
+  } catch (const std::bad_alloc&) {
+    return 0;
+  }
+}
+
+}  // namespace hpy::stacktrace

@@ -1,0 +1,213 @@
+// The memo of one thread: what is not on the hot path.
+
+#include "stacktrace/memo.h"
+
+#include <cstdlib>
+#include <new>
+#include <utility>
+
+#include "stacktrace/core.h"
+
+namespace hpy::stacktrace {
+namespace {
+
+// Stacks that share call site and stack pointer, as when one helper is called from many places at the same
+// depth, are chained: what differed in the entry that was found first says where to look next.
+constexpr int kRounds = 4;
+constexpr int kMaxKicks = 32;
+
+size_t MoreBytes(int count) {
+  return static_cast<size_t>(count - 1) * (sizeof(uintptr_t) + sizeof(int32_t));
+}
+
+}  // namespace
+
+Memo::~Memo() {
+  if (buckets_ == nullptr) return;
+  const size_t n = size_t{1} << bits_;
+  for (size_t i = 0; i < n; ++i) {
+    for (MemoEntry& e : buckets_[i].entries) Free(&e);
+  }
+  ::operator delete(buckets_, std::align_val_t{alignof(Bucket)});
+  g_memo_bytes.fetch_sub(n * sizeof(Bucket), std::memory_order_relaxed);
+}
+
+void Memo::Free(MemoEntry* e) {
+  if (e->pc != 0 && e->count > 2) {
+    free(e->last.more);
+    g_memo_bytes.fetch_sub(MoreBytes(e->count), std::memory_order_relaxed);
+  }
+  *e = MemoEntry{};
+}
+
+// Something odd-valued about the first thing in which `key` differs from an entry of the same pc and sp.
+uint64_t Memo::Difference(const MemoEntry& e, const MemoKey& key) {
+  const auto salt = [](uint64_t kind, uint64_t value) { return ((value << 4 | kind) * 0xd6e8feb86659fd93u) | 1; };
+  if (e.stop_delta != key.stop_delta) return salt(1, key.stop_delta);
+  if ((e.limit & 0x3fff) != key.max_frames) return salt(2, key.max_frames);
+  if ((e.limit & MemoEntry::kReadFp) != 0 && e.fp != key.fp) return salt(3, key.fp);
+  if ((e.limit & MemoEntry::kTail) != 0 && e.last.callee != key.callee) return salt(4, key.callee);
+  if (e.count > 0) {
+    const uintptr_t word = StackWordAt(key.sp, e.offset0);
+    if (word != e.value0) return salt(5, word);
+  }
+  if (e.count == 2) {
+    const uintptr_t word = StackWordAt(key.sp, e.offset1);
+    if (word != e.last.value1) return salt(6, word);
+  }
+  if (e.count > 2) {
+    const auto* offsets = reinterpret_cast<const int32_t*>(e.last.more + (e.count - 1));
+    for (int i = 0; i < e.count - 1; ++i) {
+      const uintptr_t word = StackWordAt(key.sp, offsets[i]);
+      if (word != e.last.more[i]) return salt(7 + static_cast<uint64_t>(i), word);
+    }
+  }
+  return 0;  // the epoch: the same answer must be found anew
+}
+
+StackId Memo::FindElsewhere(const MemoKey& key, uint32_t epoch) const {
+  const uint64_t hash = Hash(key.pc, key.sp);
+  uint64_t salt = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    const Pair where = Buckets(hash, salt);
+    uint64_t next = 0;
+    for (const uint32_t b : {where.first, where.second}) {
+      for (const MemoEntry& e : buckets_[b].entries) {
+        if (e.pc != key.pc || e.sp != key.sp) continue;
+        if (Matches(e, key, epoch)) return e.id;
+        if (next == 0 && (e.epoch == epoch || e.epoch == kEveryEpoch)) next = Difference(e, key);
+      }
+    }
+    if (next == 0 || next == salt) break;
+    salt = next;
+  }
+  return kNoStack;
+}
+
+bool Memo::IsFree(const MemoEntry& e, uint32_t now) const {
+  return e.pc == 0 || (e.epoch != now && e.epoch != kEveryEpoch);
+}
+
+// Moves `entry` into the table, if need be by moving others to their second bucket; what is
+// left over at the end is in `entry` again, and false is returned.
+bool Memo::Place(MemoEntry* entry, Pair where, uint32_t now) {
+  for (const uint32_t b : {where.first, where.second}) {
+    for (MemoEntry& e : buckets_[b].entries) {
+      if (!IsFree(e, now)) continue;
+      if (e.pc == 0) ++live_;
+      Free(&e);
+      e = std::exchange(*entry, MemoEntry{});
+      return true;
+    }
+  }
+  uint32_t b = where.first;
+  for (int kick = 0; kick < kMaxKicks; ++kick) {
+    random_ = random_ * 1664525 + 1013904223;
+    MemoEntry& victim = buckets_[b].entries[random_ >> 31];
+    std::swap(victim, *entry);
+    b ^= Distance(Hash(entry->pc, entry->sp));
+    for (MemoEntry& e : buckets_[b].entries) {
+      if (!IsFree(e, now)) continue;
+      if (e.pc == 0) ++live_;
+      Free(&e);
+      e = std::exchange(*entry, MemoEntry{});
+      return true;
+    }
+  }
+  return false;
+}
+
+bool Memo::Grow(uint32_t now) {
+  const int bits = buckets_ == nullptr ? kFirstBits : bits_ + 2 > kLastBits ? kLastBits : bits_ + 2;
+  const size_t n = size_t{1} << bits;
+  void* memory = ::operator new(n * sizeof(Bucket), std::align_val_t{alignof(Bucket)}, std::nothrow);
+  if (memory == nullptr) return false;
+  g_memo_bytes.fetch_add(n * sizeof(Bucket), std::memory_order_relaxed);
+  auto* bigger = static_cast<Bucket*>(memory);
+  for (size_t i = 0; i < n; ++i) new (&bigger[i]) Bucket;
+  Bucket* old = std::exchange(buckets_, bigger);
+  const size_t old_n = old == nullptr ? 0 : size_t{1} << bits_;
+  bits_ = bits;
+  shift_ = 64 - bits;
+  live_ = 0;
+  for (size_t i = 0; i < old_n; ++i) {
+    for (MemoEntry& e : old[i].entries) {
+      // A chained entry goes where an unchained one would: it is found there as well, or made anew.
+      if (IsFree(e, now) || !Place(&e, Buckets(Hash(e.pc, e.sp), 0), now)) Free(&e);
+    }
+  }
+  if (old != nullptr) {
+    ::operator delete(old, std::align_val_t{alignof(Bucket)});
+    g_memo_bytes.fetch_sub(old_n * sizeof(Bucket), std::memory_order_relaxed);
+  }
+  return true;
+}
+
+void Memo::Insert(const MemoKey& key, uint32_t epoch, uint32_t now, const Unwinding& u, bool tail, StackId id) {
+  if (!u.repeatable || key.pc == 0 || (tail && u.word_count > 1)) return;
+  int32_t offsets[Unwinding::kMaxWords];
+  for (int i = 0; i < u.word_count; ++i) {
+    const auto distance = static_cast<intptr_t>(u.words[i].address - key.sp);
+    // Unaligned or out of reach of an offset: rare enough not to be remembered.
+    if (distance % 8 != 0 || distance / 8 != static_cast<int32_t>(distance / 8)) return;
+    offsets[i] = static_cast<int32_t>(distance / 8);
+  }
+  if (buckets_ == nullptr && !Grow(now)) return;
+
+  MemoEntry entry;
+  entry.pc = key.pc;
+  entry.sp = key.sp;
+  entry.fp = u.read_fp ? key.fp : 0;
+  entry.stop_delta = key.stop_delta;
+  entry.epoch = epoch;
+  entry.id = id;
+  entry.limit = static_cast<uint16_t>(key.max_frames | (u.read_fp ? MemoEntry::kReadFp : 0) |
+                                      (tail ? MemoEntry::kTail : 0));
+  entry.count = static_cast<uint16_t>(u.word_count);
+  if (u.word_count > 0) {
+    entry.offset0 = offsets[0];
+    entry.value0 = u.words[0].value;
+  }
+  if (tail) {
+    entry.last.callee = key.callee;
+  } else if (u.word_count == 2) {
+    entry.offset1 = offsets[1];
+    entry.last.value1 = u.words[1].value;
+  } else if (u.word_count > 2) {
+    auto* more = static_cast<uintptr_t*>(malloc(MoreBytes(u.word_count)));
+    if (more == nullptr) return;
+    g_memo_bytes.fetch_add(MoreBytes(u.word_count), std::memory_order_relaxed);
+    auto* more_offsets = reinterpret_cast<int32_t*>(more + (u.word_count - 1));
+    for (int i = 1; i < u.word_count; ++i) {
+      more[i - 1] = u.words[i].value;
+      more_offsets[i - 1] = offsets[i];
+    }
+    entry.last.more = more;
+  }
+
+  // Where FindElsewhere() ended its search.
+  const uint64_t hash = Hash(key.pc, key.sp);
+  uint64_t salt = 0;
+  for (int round = 0; round + 1 < kRounds; ++round) {
+    const Pair where = Buckets(hash, salt);
+    uint64_t next = 0;
+    for (const uint32_t b : {where.first, where.second}) {
+      for (const MemoEntry& e : buckets_[b].entries) {
+        if (next != 0 || e.pc != key.pc || e.sp != key.sp || IsFree(e, now)) continue;
+        next = Difference(e, key);
+      }
+    }
+    if (next == 0 || next == salt) break;
+    salt = next;
+  }
+  if (Place(&entry, Buckets(hash, salt), now)) return;
+  // Half full and nothing to move: it is too small. Emptier than that: too many stacks of one site.
+  if (bits_ < kLastBits && live_ >= (1u << bits_) &&
+      Grow(now) && Place(&entry, Buckets(Hash(entry.pc, entry.sp), 0), now)) {
+    return;
+  }
+  if (live_ > 0) --live_;
+  Free(&entry);
+}
+
+}  // namespace hpy::stacktrace
