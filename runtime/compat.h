@@ -19,6 +19,13 @@
 #define HPY_COMPAT_OWN_FROM_METACLASS 1
 #endif
 
+/* Slots that came after 3.9. */
+#if PY_VERSION_HEX >= 0x030A0000
+#define HPY_COMPAT_NEW_SLOTS(S) S(am_send, as_async)
+#else
+#define HPY_COMPAT_NEW_SLOTS(S)
+#endif
+
 /* The digits that an int has allocated for its value. From 3.12 on the count shares a word with the
  * sign, which has the three low bits. */
 static inline Py_ssize_t _HPyCompat_Long_DigitCount(PyObject *value) {
