@@ -212,9 +212,9 @@ void ReportFile::Fail(const char* path, const char* what, int error) {
   char message[PATH_MAX + 512];
   const int size = std::snprintf(
       message, sizeof(message),
-      "hpy.debug: wanted to append violations to the report file '%s', but %s failed: %s. To mend "
+      "hpy.debug: wanted to append violations to the report file '%.*s', but %s failed: %s. To mend "
       "it, %s. Violations are missing in the file from here on.",
-      path, what, description != nullptr ? description : "unknown error", WhatMends(error));
+      PATH_MAX, path, what, description != nullptr ? description : "unknown error", WhatMends(error));
   complain_({message, std::min(static_cast<size_t>(std::max(size, 0)), sizeof(message) - 1)});
 }
 
