@@ -39,7 +39,7 @@ def test_text() -> None:
 
 
 def test_names_that_need_quoting_compile() -> None:
-    compile(stub_text("it's a \"name\".hpy0.so"), "stub", "exec")
+    compile(stub_text('it\'s a "name".hpy0.so'), "stub", "exec")
 
 
 def test_needs_hpy_and_says_so(tmp_path: Path) -> None:
