@@ -10,6 +10,8 @@ if(NOT HPY_CLANG_TIDY)
   return()
 endif()
 
+# CPython 3.13 looks for the atomics of GCC 4.9 or newer, and clang says that it is GCC 4.2.
+set(_tidy_arguments --extra-arg=-D_Py_USE_GCC_BUILTIN_ATOMICS=1)
 set(_stamps "")
 file(GLOB _headers CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/*/*.h" "${PROJECT_SOURCE_DIR}/*/*.inc"
   "${PROJECT_SOURCE_DIR}/include/hpy/*.h")
@@ -25,7 +27,7 @@ foreach(_room stacktrace handles leakdetector debug_ctx universal python)
     cmake_path(GET _stamp PARENT_PATH _folder)
     file(MAKE_DIRECTORY "${_folder}")
     add_custom_command(OUTPUT "${_stamp}"
-      COMMAND "${HPY_CLANG_TIDY}" -p "${PROJECT_BINARY_DIR}" --quiet "${_source}"
+      COMMAND "${HPY_CLANG_TIDY}" -p "${PROJECT_BINARY_DIR}" --quiet ${_tidy_arguments} "${_source}"
       COMMAND "${CMAKE_COMMAND}" -E touch "${_stamp}"
       DEPENDS "${_source}" ${_headers} "${PROJECT_SOURCE_DIR}/.clang-tidy"
       COMMENT "clang-tidy ${_name}" VERBATIM)
