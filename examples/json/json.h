@@ -23,8 +23,8 @@ int json_buffer_add(HPyContext *ctx, JsonBuffer *buffer, const char *bytes, size
 int json_buffer_add_code_point(HPyContext *ctx, JsonBuffer *buffer, HPy_UCS4 code_point);
 void json_buffer_free(JsonBuffer *buffer);
 
-/* The UTF-8 of a str; there is a NUL behind it. Valid until json_text_close() or the end of the handle
- * that it was opened with. */
+/* The UTF-8 of a str; there is a NUL behind it. Valid until json_text_close() or the end of the
+ * handle that it was opened with. */
 typedef struct {
     const char *utf8;
     size_t size;

@@ -245,8 +245,9 @@ static HPy decode_str(HPyContext *ctx, HPy str)
     return result;
 }
 
-HPyDef_METH(json_loads, "loads", HPyFunc_O,
-            .doc = "loads(text)\n--\n\nThe object that a JSON text (str, or bytes in UTF-8) stands for.")
+HPyDef_METH(
+    json_loads, "loads", HPyFunc_O,
+    .doc = "loads(text)\n--\n\nThe object that a JSON text (str, or bytes in UTF-8) stands for.")
 static HPy json_loads_impl(HPyContext *ctx, HPy self, HPy arg)
 {
     (void)self;

@@ -245,8 +245,9 @@ int json_encode_value(JsonEncoder *e, HPy value)
     return ok;
 }
 
-HPyDef_METH(json_dumps, "dumps", HPyFunc_KEYWORDS,
-            .doc = "dumps(value, *, ensure_ascii=True)\n--\n\nThe JSON text of an object, as a str.")
+HPyDef_METH(
+    json_dumps, "dumps", HPyFunc_KEYWORDS,
+    .doc = "dumps(value, *, ensure_ascii=True)\n--\n\nThe JSON text of an object, as a str.")
 static HPy json_dumps_impl(HPyContext *ctx, HPy self, const HPy *args, size_t nargs, HPy kwnames)
 {
     static const char *keywords[] = {"value", "ensure_ascii", NULL};

@@ -127,8 +127,7 @@ static int finish_value(HPyContext *ctx, Writer *w, JsonBuffer *out)
     return 1;
 }
 
-HPyDef_METH(Writer_write, "write", HPyFunc_O,
-            .doc = "write(value)\n--\n\nWrites a whole value.")
+HPyDef_METH(Writer_write, "write", HPyFunc_O, .doc = "write(value)\n--\n\nWrites a whole value.")
 static HPy Writer_write_impl(HPyContext *ctx, HPy self, HPy value)
 {
     Writer *w = open_writer(ctx, self);
@@ -158,8 +157,7 @@ static HPy Writer_key_impl(HPyContext *ctx, HPy self, HPy name)
         return HPyErr_SetString(ctx, ctx->h_TypeError, "a key must be a str");
     JsonEncoder e = {ctx, {NULL, 0, 0}, w->ensure_ascii, 0};
     HPy result = HPy_NULL;
-    if ((w->open[w->n_open - 1].state == BEFORE_FIRST ||
-         json_buffer_add(ctx, &e.out, ", ", 2)) &&
+    if ((w->open[w->n_open - 1].state == BEFORE_FIRST || json_buffer_add(ctx, &e.out, ", ", 2)) &&
         json_encode_str(&e, name) && json_buffer_add(ctx, &e.out, ": ", 2)) {
         w->open[w->n_open - 1].state = AFTER_KEY;
         result = send(ctx, self, w, e.out.data, e.out.size);
@@ -224,8 +222,9 @@ static HPy Writer_end_impl(HPyContext *ctx, HPy self)
 }
 
 HPyDef_METH(Writer_close, "close", HPyFunc_NOARGS,
-            .doc = "close()\n--\n\nLets the file go, without closing it. ValueError if a list or "
-                   "dict is still open.")
+            .doc =
+                "close()\n--\n\nLets the file go, without closing it. ValueError if a list or "
+                "dict is still open.")
 static HPy Writer_close_impl(HPyContext *ctx, HPy self)
 {
     Writer *w = Writer_AsStruct(ctx, self);
@@ -260,18 +259,9 @@ static HPy Writer_closed_get(HPyContext *ctx, HPy self, void *closure)
 }
 
 static HPyDef *writer_defines[] = {
-    &Writer_traverse,
-    &Writer_new,
-    &Writer_write,
-    &Writer_key,
-    &Writer_begin_list,
-    &Writer_begin_dict,
-    &Writer_end,
-    &Writer_close,
-    &Writer_enter,
-    &Writer_exit,
-    &Writer_closed,
-    NULL,
+    &Writer_traverse,   &Writer_new,        &Writer_write,  &Writer_key,
+    &Writer_begin_list, &Writer_begin_dict, &Writer_end,    &Writer_close,
+    &Writer_enter,      &Writer_exit,       &Writer_closed, NULL,
 };
 
 static HPyType_Spec writer_spec = {
