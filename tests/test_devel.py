@@ -241,18 +241,13 @@ def test_wheel(make_project: ProjectFactory, setuptools: str, abi: str) -> None:
 
 
 @pytest.mark.parametrize("version", [v for v in versions() if v != "newest"])
-def test_install_leaves_an_egg_that_is_a_folder(
+def test_egg_is_not_one_to_load_from_zipped(
     make_project: ProjectFactory, version: str, tmp_path: Path
 ) -> None:
+    """`setup.py install` of these versions makes an egg, and unpacks those that are not."""
     project = make_project(version)
-    # Into a copy of nothing: `install` of these versions writes where Python finds packages.
-    site = tmp_path / "lib"
-    site.mkdir()
-    project.setup(
-        *("--hpy-abi=universal", "--hpy-use-static-libs", "bdist_egg", "--dist-dir", str(site)),
-        "--keep-temp",
-    )
-    (egg,) = site.glob("*.egg")
+    project.setup("--hpy-abi=universal", "--hpy-use-static-libs", "bdist_egg")
+    (egg,) = (project.folder / "dist").glob("*.egg")
     egg_folder = tmp_path / "egg"
     with zipfile.ZipFile(egg) as archive:
         assert "EGG-INFO/not-zip-safe" in archive.namelist()
@@ -263,13 +258,19 @@ def test_install_leaves_an_egg_that_is_a_folder(
 
 def test_editable_installation(project: Project, tmp_path: Path) -> None:
     done = project.run(
-        *("-m", "pip", "install", "--no-build-isolation", "--no-deps", "--prefix"),
-        *(str(tmp_path / "prefix"), "--config-settings=--global-option=--hpy-abi=universal"),
+        *("-m", "pip", "install", "--no-build-isolation", "--no-deps", "--use-pep517"),
+        *(
+            "--prefix",
+            str(tmp_path / "prefix"),
+            "--config-settings=--global-option=--hpy-abi=universal",
+        ),
         *("--config-settings=--global-option=--hpy-use-static-libs", "-e", "."),
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert {"example.py", library("universal")} <= project.files()
     assert project.doc() == "universal"
+    top_level = project.folder / "example_project.egg-info" / "top_level.txt"
+    assert top_level.read_text().split() == ["example"]
 
 
 def test_source_distribution_has_no_helper_sources(

@@ -36,6 +36,7 @@ def fix_distribution(hpydevel: HPyDevel, dist: Distribution) -> None:
             hpydevel.build_ext_sanity_check(base)
         dist.cmdclass[name] = _subclass(name, mixin, base)
     if _hpy_ext_modules(dist):
+        _merge_ext_modules(dist)
         if getattr(dist, "zip_safe", None) is None:
             # An older bdist_egg would zip the library, and nothing could load it from there.
             dist.zip_safe = False
@@ -53,6 +54,21 @@ def _subclass(name: str, mixin: type, base: type) -> type[Any]:
 
 def _hpy_ext_modules(dist: Distribution) -> list[Extension]:
     return list(getattr(dist, "hpy_ext_modules", None) or ())
+
+
+def _merge_ext_modules(dist: Distribution) -> None:
+    """Adds the HPy extensions to `dist.ext_modules`, which much of setuptools looks at.
+
+    Among others: where the standard library's distutils installs to, the finder of an editable
+    installation, top_level.txt.
+    """
+    if dist.ext_modules is None:
+        # Without extensions setuptools looks for packages by itself, and it still shall.
+        discovery = getattr(dist, "set_defaults", None)
+        getattr(discovery, "_ignore_ext_modules", lambda: None)()
+    present = list(dist.ext_modules or ())
+    missing = [ext for ext in _hpy_ext_modules(dist) if not any(ext is other for other in present)]
+    dist.ext_modules = present + missing
 
 
 def _fix_has_ext_modules(cls: Any) -> None:
@@ -92,27 +108,20 @@ class BuildExtMixin(BuildExt):
 
     def finalize_options(self) -> None:
         dist = self.distribution
-        ordinary = dist.ext_modules
         hpy = _hpy_ext_modules(dist)
-        if not hpy:
-            super().finalize_options()
-            return
-        abi = abi_of(dist)
-        static = bool(getattr(dist, "hpy_use_static_libs", False))
-        hpydevel: HPyDevel = dist.hpydevel
-        self.check_extensions_list(hpy)  # before we touch what may be no Extension at all
-        for ext in hpy:
-            prepare(ext, abi, hpydevel, static)
-        # File names are asked for during super().finalize_options(), which takes the package of the
-        # distribution where the command has none.
-        package = dist.ext_package if self.package is None else self.package
-        prefix = f"{package}." if package else ""
-        self._hpy_by_name = {prefix + ext.name: ext for ext in hpy}
-        try:
-            dist.ext_modules = [*(ordinary or ()), *hpy]
-            super().finalize_options()
-        finally:
-            dist.ext_modules = ordinary
+        if hpy:
+            self.check_extensions_list(hpy)  # before we touch what may be no Extension at all
+            abi = abi_of(dist)
+            static = bool(getattr(dist, "hpy_use_static_libs", False))
+            for ext in hpy:
+                prepare(ext, abi, dist.hpydevel, static)
+            _merge_ext_modules(dist)
+            # File names are asked for during super().finalize_options(), which takes the package of
+            # the distribution where the command has none.
+            package = dist.ext_package if self.package is None else self.package
+            prefix = f"{package}." if package else ""
+            self._hpy_by_name = {prefix + ext.name: ext for ext in hpy}
+        super().finalize_options()
 
     # File names.
 
@@ -158,8 +167,8 @@ class BuildExtMixin(BuildExt):
         # may be built at the same time.
         sources, objects, depends = ext.sources, ext.extra_objects, ext.depends
         helpers: list[str] = getattr(ext, "hpy_helper_sources", [])
-        hpydevel: HPyDevel = self.distribution.hpydevel
-        headers = [str(path) for path in sorted(hpydevel.include_dir.rglob("*.h"))]
+        include_dir: Path = self.distribution.hpydevel.include_dir
+        headers = [str(path) for path in sorted(include_dir.rglob("*.h"))]
         ext.depends = [*(depends or ()), *headers, *helpers, *(objects or ())]
         ext.sources = [source for source in sources if source not in helpers]
         try:
