@@ -59,7 +59,7 @@ PackedFrame Pack(Core* core, uintptr_t address, uintptr_t inside, bool tail, boo
   return {module, address - s->bias, tail};
 }
 
-__attribute__((noinline)) StackId CaptureSlow(const CallSite& site, const MemoKey& key) {
+StackId Unwound(const MemoKey& key) {
   // No exception leaves this room by way of a capture: its callers are called from C.
   try {
     CoreLock core;
@@ -67,6 +67,7 @@ __attribute__((noinline)) StackId CaptureSlow(const CallSite& site, const MemoKe
     ++core->misses;
     Unwinding& u = g_unwinding;
     const uintptr_t stop_sp = key.stop_delta == 0 ? 0 : key.sp + key.stop_delta;
+    const CallSite site{key.pc, key.sp, key.fp};
     if (!Unwind(core->modules, site, stop_sp, key.max_frames, &u)) return kNoStack;
     if (u.exact) ++core->exact;
 
@@ -93,28 +94,46 @@ __attribute__((noinline)) StackId CaptureSlow(const CallSite& site, const MemoKe
   }
 }
 
-}  // namespace
-
-StackId Capture(const CallSite& site, const CaptureLimits& limits) {
-  if (t_busy.load(std::memory_order_relaxed)) [[unlikely]] {
+// The second of two chances: rarer places of the memo, then the unwinder.
+__attribute__((noinline)) StackId CaptureElsewhere(uintptr_t pc, uintptr_t sp, uintptr_t fp, uintptr_t stop_sp,
+                                                   uintptr_t callee, int max_frames) {
+  if (t_busy.load(std::memory_order_relaxed)) {
     g_reentered.fetch_add(1, std::memory_order_relaxed);
     return kNoStack;
   }
-  const uintptr_t below = limits.stop_sp > site.sp ? limits.stop_sp - site.sp : 0;
-  MemoKey key{.pc = site.pc,
-              .sp = site.sp,
-              .fp = site.fp,
-              .callee = limits.callee,
-              .stop_delta = static_cast<uint32_t>(below),
-              .max_frames = static_cast<uint16_t>(std::clamp(limits.max_frames, 1, kMaxFrames))};
-  // No stack is as large as 4 GiB: a stop that far away is on another one.
-  if (below > UINT32_MAX) [[unlikely]] key.stop_delta = 0;
-  if (const Memo* memo = t_memo; memo != nullptr) [[likely]] {
+  const uintptr_t below = stop_sp > sp ? stop_sp - sp : 0;
+  const MemoKey key{.pc = pc,
+                    .sp = sp,
+                    .fp = fp,
+                    .callee = callee,
+                    // No stack is as large as 4 GiB: a stop that far away is on another one.
+                    .stop_delta = below > UINT32_MAX ? 0 : static_cast<uint32_t>(below),
+                    .max_frames = static_cast<uint16_t>(std::clamp(max_frames, 1, kMaxFrames))};
+  if (const Memo* memo = t_memo; memo != nullptr) {
     BusyScope busy;
-    const StackId id = memo->Find(key, g_epoch.load(std::memory_order_acquire));
+    const StackId id = memo->FindElsewhere(key, g_epoch.load(std::memory_order_acquire));
+    if (id != kNoStack) return id;
+  }
+  return Unwound(key);
+}
+
+}  // namespace
+
+StackId CaptureRegisters(uintptr_t pc, uintptr_t sp, uintptr_t fp, uintptr_t stop_sp, uintptr_t callee,
+                         int max_frames) {
+  const Memo* memo = t_memo;
+  const uintptr_t below = stop_sp - sp;
+  // Ordinary limits only; the others find their entry on the second way.
+  if (memo != nullptr && !t_busy.load(std::memory_order_relaxed) && below - 1 < UINT32_MAX) [[likely]] {
+    t_busy.store(true, std::memory_order_relaxed);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    const StackId id = memo->Find(pc, sp, fp, static_cast<uint32_t>(below), callee, max_frames,
+                                  g_epoch.load(std::memory_order_acquire));
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    t_busy.store(false, std::memory_order_relaxed);
     if (id != kNoStack) [[likely]] return id;
   }
-  return CaptureSlow(site, key);
+  return CaptureElsewhere(pc, sp, fp, stop_sp, callee, max_frames);
 }
 
 int CaptureAddresses(const CallSite& site, const CaptureLimits& limits, uintptr_t* pcs, int max) {

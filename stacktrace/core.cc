@@ -3,6 +3,7 @@
 #include "stacktrace/core.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 
 #include "stacktrace/unwind.h"
 
@@ -36,6 +37,7 @@ Core& TheCore() {
     auto* made = new Core;
     // The handlers below, the destructors of threads and the frames of our caller all need our code to stay.
     made->modules.Pin(reinterpret_cast<uintptr_t>(&TheCore));
+    made->modules.Pin(reinterpret_cast<uintptr_t>(&qsort));  // the C library, which calls back now and then
     pthread_atfork(BeforeFork, AfterFork, AfterFork);
     return made;
   }();

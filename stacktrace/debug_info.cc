@@ -33,15 +33,26 @@ class Intervals {
     uint64_t highest = 0;
     for (Item& item : all_) item.highest = highest = std::max(highest, item.high);
   }
-  // The narrowest interval that holds `address`, or null.
-  const T* Find(uint64_t address) const {
+  // Calls f(size, value) for each interval that holds `address`.
+  template <typename F>
+  void ForEachAt(uint64_t address, F f) const {
     auto it = std::upper_bound(all_.begin(), all_.end(), address,
                                [](uint64_t a, const Item& item) { return a < item.low; });
-    const Item* best = nullptr;
     while (it != all_.begin() && (--it)->highest > address) {
-      if (address < it->high && (best == nullptr || it->high - it->low < best->high - best->low)) best = &*it;
+      if (address < it->high) f(it->high - it->low, it->value);
     }
-    return best == nullptr ? nullptr : &best->value;
+  }
+  // The narrowest interval that holds `address`, or null.
+  const T* Find(uint64_t address) const {
+    const T* best = nullptr;
+    uint64_t best_size = ~uint64_t{0};
+    ForEachAt(address, [&](uint64_t size, const T& value) {
+      if (size < best_size) {
+        best = &value;
+        best_size = size;
+      }
+    });
+    return best;
   }
 
  private:
@@ -106,6 +117,19 @@ std::string AbsolutePath(const char* path, const char* directory) {
   return result;
 }
 
+// A function with code of its own, and what was inlined into it.
+struct Function {
+  struct Scope {
+    Dwarf_Die die;
+    int parent;  // index in `inlined`, -1: the function itself
+    int depth;
+  };
+  Dwarf_Die die;
+  bool parsed = false;
+  std::vector<Scope> inlined;
+  Intervals<int> index;  // of `inlined`
+};
+
 // One compilation unit.
 struct Unit {
   Dwarf_Die die;      // has the line table (of a split unit: the skeleton)
@@ -114,7 +138,8 @@ struct Unit {
   LineTable lines;
   Dwarf_Files* files = nullptr;
   const char* directory = nullptr;
-  Intervals<Dwarf_Die> functions;
+  std::vector<Function> functions;
+  Intervals<size_t> index;  // of `functions`
 };
 
 // What the callback of libdwfl is told.
@@ -184,8 +209,8 @@ class DwarfInfo final : public DebugInfo {
   std::vector<Frame> DescribeTail(uint64_t entry) override {
     std::vector<Frame> frames;
     if (Unit* unit = FindUnit(entry); unit != nullptr) {
-      if (const Dwarf_Die* function = unit->functions.Find(entry - bias_); function != nullptr) {
-        Dwarf_Die die = *function;
+      if (const size_t* function = unit->index.Find(entry - bias_); function != nullptr) {
+        Dwarf_Die die = unit->functions[*function].die;
         frames = DescribeTailCall(unit, &die);
         if (frames.empty()) {
           Frame f;
@@ -234,7 +259,7 @@ class DwarfInfo final : public DebugInfo {
     while (dwarf_get_units(dwarf, cu, &cu, &version, &type, &die, &split) == 0) {
       if (type != DW_UT_compile && type != DW_UT_skeleton) continue;
       const bool is_split = type == DW_UT_skeleton && split.cu != nullptr;
-      units.push_back({.die = die, .content = is_split ? split : die, .lines = {}, .functions = {}});
+      units.push_back({.die = die, .content = is_split ? split : die, .lines = {}, .functions = {}, .index = {}});
       split = {};
     }
     units_ = std::move(units);
@@ -274,7 +299,7 @@ class DwarfInfo final : public DebugInfo {
     }
     covered_.clear();
     CollectFunctions(unit, unit->content);
-    unit->functions.Sort();
+    unit->index.Sort();
   }
 
   // Functions with code may stand in namespaces, classes and (members of local classes) other functions.
@@ -283,13 +308,18 @@ class DwarfInfo final : public DebugInfo {
     if (dwarf_child(&parent, &die) != 0) return;
     do {
       switch (dwarf_tag(&die)) {
-        case DW_TAG_subprogram:
+        case DW_TAG_subprogram: {
+          const size_t number = unit->functions.size();
+          bool any = false;
           ForEachRange(&die, [&](uint64_t low, uint64_t high) {
-            unit->functions.Add(low, high, die);
+            any = true;
+            unit->index.Add(low, high, number);
             covered_.emplace_back(low, high);
           });
+          if (any) unit->functions.push_back({.die = die, .inlined = {}, .index = {}});
           CollectFunctions(unit, die);
           break;
+        }
         case DW_TAG_namespace:
         case DW_TAG_module:
         case DW_TAG_class_type:
@@ -313,14 +343,21 @@ class DwarfInfo final : public DebugInfo {
 
   // `address` is one of the debug information (without bias_).
   void DescribeIn(Unit* unit, uint64_t address, std::vector<Frame>* frames) {
-    // The chain of scopes, outermost first: the function, then what was inlined into it.
+    // The chain of scopes, innermost first: what was inlined, then the function itself.
     std::vector<Dwarf_Die> chain;
-    if (const Dwarf_Die* function = unit->functions.Find(address); function != nullptr) {
-      chain.push_back(*function);
-      Dwarf_Die scope = *function;
-      while (Descend(&scope, address)) {
-        if (dwarf_tag(&scope) == DW_TAG_inlined_subroutine) chain.push_back(scope);
+    if (const size_t* number = unit->index.Find(address); number != nullptr) {
+      Function& function = unit->functions[*number];
+      if (!function.parsed) {
+        function.parsed = true;
+        CollectInlined(&function, function.die, -1);
+        function.index.Sort();
       }
+      int deepest = -1;
+      function.index.ForEachAt(address, [&](uint64_t, int i) {
+        if (deepest < 0 || function.inlined[i].depth > function.inlined[deepest].depth) deepest = i;
+      });
+      for (int i = deepest; i >= 0; i = function.inlined[i].parent) chain.push_back(function.inlined[i].die);
+      chain.push_back(function.die);
     }
     Frame frame;
     if (const LineTable::Row* row = unit->lines.Find(address); row != nullptr && row->line != 0) {
@@ -331,12 +368,13 @@ class DwarfInfo final : public DebugInfo {
       if (frame.line != 0) frames->push_back(std::move(frame));
       return;
     }
-    for (size_t i = chain.size(); i-- > 0;) {
+    for (size_t i = 0; i < chain.size(); ++i) {
       frame.function = FunctionName(&chain[i]);
-      frame.inlined = i > 0;
+      frame.inlined = i + 1 < chain.size();
+      const bool more = frame.inlined;
       frames->push_back(std::move(frame));
       frame = Frame();
-      if (i == 0) break;
+      if (!more) break;
       // Where this one was inlined is where the next one is.
       const auto file = NumberOf(&chain[i], DW_AT_call_file);
       const auto line = NumberOf(&chain[i], DW_AT_call_line);
@@ -347,27 +385,18 @@ class DwarfInfo final : public DebugInfo {
     }
   }
 
-  // From a scope to the scope directly inside it that holds `address`.
-  static bool Descend(Dwarf_Die* scope, uint64_t address) {
+  // What was inlined, at any depth; blocks may stand between.
+  static void CollectInlined(Function* function, Dwarf_Die scope, int parent) {
     Dwarf_Die die;
-    if (dwarf_child(scope, &die) != 0) return false;
+    if (dwarf_child(&scope, &die) != 0) return;
     do {
-      const int tag = dwarf_tag(&die);
-      if (tag != DW_TAG_inlined_subroutine && tag != DW_TAG_lexical_block) continue;
-      if (dwarf_haspc(&die, address) == 1) {
-        *scope = die;
-        return true;
-      }
-      // A block without addresses of its own may still hold inlined functions that have some.
-      if (tag == DW_TAG_lexical_block && !dwarf_hasattr(&die, DW_AT_low_pc) && !dwarf_hasattr(&die, DW_AT_ranges)) {
-        Dwarf_Die inner = die;
-        if (Descend(&inner, address)) {
-          *scope = inner;
-          return true;
-        }
-      }
+      if (dwarf_tag(&die) == DW_TAG_lexical_block) CollectInlined(function, die, parent);
+      if (dwarf_tag(&die) != DW_TAG_inlined_subroutine) continue;
+      const int number = static_cast<int>(function->inlined.size());
+      function->inlined.push_back({die, parent, parent < 0 ? 1 : function->inlined[parent].depth + 1});
+      ForEachRange(&die, [&](uint64_t low, uint64_t high) { function->index.Add(low, high, number); });
+      CollectInlined(function, die, number);
     } while (dwarf_siblingof(&die, &die) == 0);
-    return false;
   }
 
   // Addresses of the tail calls in a function, inlined code included.

@@ -22,9 +22,11 @@ size_t MoreBytes(int count) {
 
 }  // namespace
 
+constinit Memo::Bucket Memo::empty_{};
+
 Memo::~Memo() {
-  if (buckets_ == nullptr) return;
-  const size_t n = size_t{1} << bits_;
+  if (buckets_ == &empty_) return;
+  const size_t n = size_t{mask_} + 1;
   for (size_t i = 0; i < n; ++i) {
     for (MemoEntry& e : buckets_[i].entries) Free(&e);
   }
@@ -66,15 +68,14 @@ uint64_t Memo::Difference(const MemoEntry& e, const MemoKey& key) {
 }
 
 StackId Memo::FindElsewhere(const MemoKey& key, uint32_t epoch) const {
-  const uint64_t hash = Hash(key.pc, key.sp);
   uint64_t salt = 0;
   for (int round = 0; round < kRounds; ++round) {
-    const Pair where = Buckets(hash, salt);
+    const Pair where = Buckets(key.pc, key.sp, salt);
     uint64_t next = 0;
     for (const uint32_t b : {where.first, where.second}) {
       for (const MemoEntry& e : buckets_[b].entries) {
         if (e.pc != key.pc || e.sp != key.sp) continue;
-        if (Matches(e, key, epoch)) return e.id;
+        if (Matches(e, key.sp, key.fp, key.stop_delta, key.callee, key.max_frames, epoch)) return e.id;
         if (next == 0 && (e.epoch == epoch || e.epoch == kEveryEpoch)) next = Difference(e, key);
       }
     }
@@ -105,7 +106,7 @@ bool Memo::Place(MemoEntry* entry, Pair where, uint32_t now) {
     random_ = random_ * 1664525 + 1013904223;
     MemoEntry& victim = buckets_[b].entries[random_ >> 31];
     std::swap(victim, *entry);
-    b ^= Distance(Hash(entry->pc, entry->sp));
+    b ^= Distance(entry->pc, entry->sp);
     for (MemoEntry& e : buckets_[b].entries) {
       if (!IsFree(e, now)) continue;
       if (e.pc == 0) ++live_;
@@ -118,25 +119,24 @@ bool Memo::Place(MemoEntry* entry, Pair where, uint32_t now) {
 }
 
 bool Memo::Grow(uint32_t now) {
-  const int bits = buckets_ == nullptr ? kFirstBits : bits_ + 2 > kLastBits ? kLastBits : bits_ + 2;
-  const size_t n = size_t{1} << bits;
+  const bool first = buckets_ == &empty_;
+  const size_t old_n = first ? 0 : size_t{mask_} + 1;
+  const size_t n = first ? kFirstBuckets : old_n * 2;
   void* memory = ::operator new(n * sizeof(Bucket), std::align_val_t{alignof(Bucket)}, std::nothrow);
   if (memory == nullptr) return false;
   g_memo_bytes.fetch_add(n * sizeof(Bucket), std::memory_order_relaxed);
   auto* bigger = static_cast<Bucket*>(memory);
   for (size_t i = 0; i < n; ++i) new (&bigger[i]) Bucket;
   Bucket* old = std::exchange(buckets_, bigger);
-  const size_t old_n = old == nullptr ? 0 : size_t{1} << bits_;
-  bits_ = bits;
-  shift_ = 64 - bits;
+  mask_ = static_cast<uint32_t>(n - 1);
   live_ = 0;
   for (size_t i = 0; i < old_n; ++i) {
     for (MemoEntry& e : old[i].entries) {
       // A chained entry goes where an unchained one would: it is found there as well, or made anew.
-      if (IsFree(e, now) || !Place(&e, Buckets(Hash(e.pc, e.sp), 0), now)) Free(&e);
+      if (IsFree(e, now) || !Place(&e, Buckets(e.pc, e.sp, 0), now)) Free(&e);
     }
   }
-  if (old != nullptr) {
+  if (!first) {
     ::operator delete(old, std::align_val_t{alignof(Bucket)});
     g_memo_bytes.fetch_sub(old_n * sizeof(Bucket), std::memory_order_relaxed);
   }
@@ -152,7 +152,7 @@ void Memo::Insert(const MemoKey& key, uint32_t epoch, uint32_t now, const Unwind
     if (distance % 8 != 0 || distance / 8 != static_cast<int32_t>(distance / 8)) return;
     offsets[i] = static_cast<int32_t>(distance / 8);
   }
-  if (buckets_ == nullptr && !Grow(now)) return;
+  if (buckets_ == &empty_ && !Grow(now)) return;
 
   MemoEntry entry;
   entry.pc = key.pc;
@@ -186,10 +186,9 @@ void Memo::Insert(const MemoKey& key, uint32_t epoch, uint32_t now, const Unwind
   }
 
   // Where FindElsewhere() ended its search.
-  const uint64_t hash = Hash(key.pc, key.sp);
   uint64_t salt = 0;
   for (int round = 0; round + 1 < kRounds; ++round) {
-    const Pair where = Buckets(hash, salt);
+    const Pair where = Buckets(key.pc, key.sp, salt);
     uint64_t next = 0;
     for (const uint32_t b : {where.first, where.second}) {
       for (const MemoEntry& e : buckets_[b].entries) {
@@ -200,10 +199,9 @@ void Memo::Insert(const MemoKey& key, uint32_t epoch, uint32_t now, const Unwind
     if (next == 0 || next == salt) break;
     salt = next;
   }
-  if (Place(&entry, Buckets(hash, salt), now)) return;
+  if (Place(&entry, Buckets(key.pc, key.sp, salt), now)) return;
   // Half full and nothing to move: it is too small. Emptier than that: too many stacks of one site.
-  if (bits_ < kLastBits && live_ >= (1u << bits_) &&
-      Grow(now) && Place(&entry, Buckets(Hash(entry.pc, entry.sp), 0), now)) {
+  if (mask_ + 1 < kLastBuckets && live_ > mask_ && Grow(now) && Place(&entry, Buckets(entry.pc, entry.sp, 0), now)) {
     return;
   }
   if (live_ > 0) --live_;

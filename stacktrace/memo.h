@@ -54,25 +54,28 @@ static_assert(sizeof(MemoEntry) == 64);
 // Used by its own thread only, never by two callers at once (t_busy, core.h).
 class Memo {
  public:
-  static constexpr int kFirstBits = 6;   // 64 buckets, 8 KiB
-  static constexpr int kLastBits = 15;   // 32 768 buckets, 4 MiB
+  static constexpr uint32_t kFirstBuckets = 64;    // 8 KiB
+  static constexpr uint32_t kLastBuckets = 32768;  // 4 MiB
 
   Memo() = default;
   ~Memo();
   Memo(const Memo&) = delete;
   Memo& operator=(const Memo&) = delete;
 
-  // The number of the stack, or kNoStack if the memo does not know. Reads only addresses that the unwinder
-  // would read too.
-  StackId Find(const MemoKey& key, uint32_t epoch) const {
-    if (const Bucket* bucket = buckets_; bucket != nullptr) {
-      bucket += Hash(key.pc, key.sp) >> shift_;
-      if (Matches(bucket->entries[0], key, epoch)) return bucket->entries[0].id;
-      if (Matches(bucket->entries[1], key, epoch)) return bucket->entries[1].id;
-      return FindElsewhere(key, epoch);
+  // The entry that lies where most do, if it is the right one: the whole hot path, and small for that
+  // reason. kNoStack: ask FindElsewhere().
+  StackId Find(uintptr_t pc, uintptr_t sp, uintptr_t fp, uint32_t stop_delta, uintptr_t callee, int max_frames,
+               uint32_t epoch) const {
+    const MemoEntry* e = buckets_[First(pc, sp)].entries;
+    if (e->pc != pc || e->sp != sp) {
+      ++e;
+      if (e->pc != pc || e->sp != sp) return kNoStack;
     }
-    return kNoStack;
+    return Matches(*e, sp, fp, stop_delta, callee, max_frames, epoch) ? e->id : kNoStack;
   }
+  // The number of the stack, or kNoStack if the memo does not know. Like Find(), it reads only
+  // addresses that the unwinder would read too.
+  StackId FindElsewhere(const MemoKey& key, uint32_t epoch) const;
 
   // Remembers an unwinding, if it can be. `epoch` is kEveryEpoch for one that no unloading can touch.
   void Insert(const MemoKey& key, uint32_t epoch, uint32_t now, const Unwinding& u, bool tail, StackId id);
@@ -85,30 +88,33 @@ class Memo {
     uint32_t first, second;
   };
 
-  // Sites differ in the low bits of pc, depths in the low bits of sp: both must reach the high bits.
-  static uint64_t Hash(uintptr_t pc, uintptr_t sp) {
-    return (pc ^ (sp << 29 | sp >> 35)) * 0x9e3779b97f4a7c15u;
+  // Neighbouring sites lie in neighbouring buckets, so that code which runs through many of them reads the table in
+  // order; stacks of different depth are spread.
+  uint32_t First(uintptr_t pc, uintptr_t sp) const {
+    return (static_cast<uint32_t>(pc >> 4) + static_cast<uint32_t>((sp >> 4) * 0x9e3779b1u)) & mask_;
   }
-  // The two buckets of a key differ by this in either direction, so an entry can be moved without knowing
-  // which of the two it was meant for.
-  uint32_t Distance(uint64_t hash) const {
-    return (static_cast<uint32_t>(hash >> 20) | 1) & ((1u << bits_) - 1);
+  // The two buckets of an entry differ by this in either direction, so it can be moved without knowing which of
+  // the two it was meant for.
+  uint32_t Distance(uintptr_t pc, uintptr_t sp) const {
+    return (static_cast<uint32_t>(((pc ^ sp << 20) * 0x9e3779b97f4a7c15u) >> 40) | 1) & mask_;
   }
-  Pair Buckets(uint64_t hash, uint64_t salt) const {
-    const auto first = static_cast<uint32_t>(((hash ^ salt) * (salt == 0 ? 1 : 0x9e3779b97f4a7c15u)) >> shift_);
-    return {first, first ^ Distance(hash)};
+  // `salt` leads to where a stack lies whose pc and sp are taken already (see FindElsewhere).
+  Pair Buckets(uintptr_t pc, uintptr_t sp, uint64_t salt) const {
+    const uint32_t first = (First(pc, sp) + static_cast<uint32_t>(salt >> 32)) & mask_;
+    return {first, first ^ Distance(pc, sp)};
   }
-  static bool Matches(const MemoEntry& e, const MemoKey& key, uint32_t epoch);
+  static bool Matches(const MemoEntry& e, uintptr_t sp, uintptr_t fp, uint32_t stop_delta, uintptr_t callee,
+                      int max_frames, uint32_t epoch);
   static uint64_t Difference(const MemoEntry& e, const MemoKey& key);
-  StackId FindElsewhere(const MemoKey& key, uint32_t epoch) const;
   bool IsFree(const MemoEntry& e, uint32_t now) const;
   bool Place(MemoEntry* entry, Pair where, uint32_t now);
   bool Grow(uint32_t now);
   static void Free(MemoEntry* e);
 
-  Bucket* buckets_ = nullptr;
-  int shift_ = 64;  // 64 - bits_
-  int bits_ = 0;
+  static Bucket empty_;  // where buckets_ points before there are any: never written to
+
+  Bucket* buckets_ = &empty_;
+  uint32_t mask_ = 0;  // buckets - 1
   uint32_t live_ = 0;  // entries placed, less those evicted; stale ones count until they are replaced
   uint32_t random_ = 0x2545f491;
 };
@@ -116,23 +122,31 @@ class Memo {
 // Other frames' locals, which the sanitizers have marked as out of bounds for this code.
 __attribute__((no_sanitize_address, no_sanitize_thread)) inline uintptr_t StackWordAt(uintptr_t sp,
                                                                                     int32_t offset) {
-  return *reinterpret_cast<const volatile uintptr_t*>(sp + static_cast<intptr_t>(offset) * 8);
+  using Word = uintptr_t __attribute__((may_alias));
+  return *reinterpret_cast<const Word*>(sp + static_cast<uintptr_t>(static_cast<intptr_t>(offset) * 8));
 }
 
-inline bool Memo::Matches(const MemoEntry& e, const MemoKey& key, uint32_t epoch) {
-  if (e.pc != key.pc || e.sp != key.sp || e.stop_delta != key.stop_delta) return false;
+// That pc and sp are the same has been seen already.
+__attribute__((always_inline)) inline bool Memo::Matches(const MemoEntry& e, uintptr_t sp, uintptr_t fp,
+                                                         uint32_t stop_delta, uintptr_t callee,
+                                                         int max_frames, uint32_t epoch) {
+  if (e.stop_delta != stop_delta) return false;
   if (e.epoch != epoch && e.epoch != 0) return false;
-  if ((e.limit & 0x3fff) != key.max_frames) return false;
-  if ((e.limit & MemoEntry::kReadFp) != 0 && e.fp != key.fp) return false;
-  if ((e.limit & MemoEntry::kTail) != 0 && e.last.callee != key.callee) return false;
-  if (e.count == 0) return true;
-  if (StackWordAt(key.sp, e.offset0) != e.value0) return false;
-  if (e.count == 1) return true;
-  if (e.count == 2) return StackWordAt(key.sp, e.offset1) == e.last.value1;
+  const int limit = e.limit;
+  if ((limit & 0x3fff) != max_frames) return false;
+  if ((limit & MemoEntry::kReadFp) != 0 && e.fp != fp) return false;
+  if ((limit & MemoEntry::kTail) != 0 && e.last.callee != callee) return false;
+  const int count = e.count;
+  if (count == 0) return true;
+  if (StackWordAt(sp, e.offset0) != e.value0) return false;
+  if (count == 1) return true;
+  if (count == 2) return StackWordAt(sp, e.offset1) == e.last.value1;
   const uintptr_t* values = e.last.more;
-  const auto* offsets = reinterpret_cast<const int32_t*>(values + (e.count - 1));
-  for (int i = 0; i < e.count - 1; ++i) {
-    if (StackWordAt(key.sp, offsets[i]) != values[i]) return false;
+  const uintptr_t* const end = values + (count - 1);
+  const auto* offsets = reinterpret_cast<const int32_t*>(end);
+#pragma GCC unroll 4
+  for (; values != end; ++values, ++offsets) {
+    if (StackWordAt(sp, *offsets) != *values) return false;
   }
   return true;
 }

@@ -44,7 +44,7 @@ struct CaptureLimits {
 // Interns the stack of a call site. kNoStack: nothing is known of it (no unwinder in this build, or a
 // signal handler interrupted a capture on the same thread). About 2 ns when the stack was seen
 // before on this thread, about a microsecond otherwise.
-StackId Capture(const CallSite& site, const CaptureLimits& limits);
+inline StackId Capture(const CallSite& site, const CaptureLimits& limits);
 
 // The same without interning and without the heap: writes up to `max` return addresses and returns
 // their number. For fault handlers.
@@ -112,6 +112,14 @@ struct Stats {
   uint64_t symbolized = 0;     // distinct addresses looked up
 };
 Stats GetStats();
+
+// Implementation only: everything in registers, so that nothing of the hot path goes through memory.
+StackId CaptureRegisters(uintptr_t pc, uintptr_t sp, uintptr_t fp, uintptr_t stop_sp, uintptr_t callee,
+                         int max_frames);
+
+inline StackId Capture(const CallSite& site, const CaptureLimits& limits) {
+  return CaptureRegisters(site.pc, site.sp, site.fp, limits.stop_sp, limits.callee, limits.max_frames);
+}
 
 }  // namespace hpy::stacktrace
 
