@@ -121,8 +121,10 @@ size_t EndOfCall(std::string_view line, size_t open) {
 bool Fits(std::string_view name, Role role) {
   if (!name.starts_with("HPy") && !name.starts_with("_HPy")) return false;
   switch (role) {
-    case Role::kAt: return true;
-    case Role::kOpened: return !name.ends_with("Close");
+    case Role::kAt:
+      return true;
+    case Role::kOpened:
+      return !name.ends_with("Close");
     case Role::kClosed:
       return name.ends_with("Close") || name.ends_with("Build") || name.ends_with("Cancel");
   }
@@ -209,13 +211,24 @@ std::string DisplayLine(std::string_view line) {
 std::string Paint(std::string_view text, Style style, bool color) {
   const char* code = nullptr;
   switch (style) {
-    case Style::kNone: break;
+    case Style::kNone:
+      break;
     case Style::kError:
-    case Style::kPrimary: code = "1;31"; break;
-    case Style::kNote: code = "1;32"; break;
-    case Style::kGutter: code = "1;34"; break;
-    case Style::kSecondary: code = "1;36"; break;
-    case Style::kBold: code = "1"; break;
+    case Style::kPrimary:
+      code = "1;31";
+      break;
+    case Style::kNote:
+      code = "1;32";
+      break;
+    case Style::kGutter:
+      code = "1;34";
+      break;
+    case Style::kSecondary:
+      code = "1;36";
+      break;
+    case Style::kBold:
+      code = "1";
+      break;
   }
   if (!color || code == nullptr || text.empty()) return std::string(text);
   return fmt::format("\x1b[{}m{}\x1b[0m", code, text);
@@ -237,8 +250,8 @@ std::string RenderExcerpt(std::vector<Mark> marks, const ExcerptOptions& options
     if (mark.line != shown) {
       window = MakeWindow(source, begin, options.max_columns);
       shown = mark.line;
-      out += gutter(std::to_string(mark.line)) + (window.text.empty() ? "" : " ") + window.text +
-             "\n";
+      out +=
+          gutter(std::to_string(mark.line)) + (window.text.empty() ? "" : " ") + window.text + "\n";
     }
     const size_t first = window.Column(begin);
     const size_t width = std::max<size_t>(window.Column(end) - first, 1);

@@ -23,8 +23,9 @@ enum class Role { kAt, kOpened, kClosed };
 
 // The call of `function` in `line`: only its name with `name_only`, else the whole expression to
 // its closing parenthesis, or to the end of the statement when that is on another line. Without
-// `function`, the first call of HPy's API in the line that fits `role`. Where no such call is found,
-// the whole statement: the line without indentation and trailing comment. Empty for a blank line.
+// `function`, the first call of HPy's API in the line that fits `role`. Where no such call is
+// found, the whole statement: the line without indentation and trailing comment. Empty for a blank
+// line.
 Span FindUnderline(std::string_view line, std::string_view function, Role role, bool name_only);
 
 // The word `name` in `line`, or the whole statement where it does not occur.

@@ -119,12 +119,23 @@ void AppendJsonString(std::string_view text, std::string& out) {
   for (size_t position = 0; position < text.size();) {
     const char32_t character = NextCharacter(text, &position);
     switch (character) {
-      case '"': out += "\\\""; continue;
-      case '\\': out += "\\\\"; continue;
-      case '\n': out += "\\n"; continue;
-      case '\r': out += "\\r"; continue;
-      case '\t': out += "\\t"; continue;
-      default: break;
+      case '"':
+        out += "\\\"";
+        continue;
+      case '\\':
+        out += "\\\\";
+        continue;
+      case '\n':
+        out += "\\n";
+        continue;
+      case '\r':
+        out += "\\r";
+        continue;
+      case '\t':
+        out += "\\t";
+        continue;
+      default:
+        break;
     }
     // JSON demands the escape for control characters only. The others here are line breaks to many
     // readers (Python's str.splitlines among them), and a report is one line.

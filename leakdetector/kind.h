@@ -24,7 +24,7 @@ enum class Severity : uint8_t { kError, kNote };
 
 struct KindInfo {
   Kind kind;
-  std::string_view name;   // "use-after-close"
+  std::string_view name;  // "use-after-close"
   Severity severity;
   std::string_view title;  // one sentence: what the extension did
   std::string_view cause;  // how this comes about

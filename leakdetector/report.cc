@@ -33,9 +33,8 @@ std::string SummaryOfFolded(const std::vector<Violation>& folded, std::string_vi
     tally.count += violation.count;
     ++tally.sites;
   }
-  std::stable_sort(tallies.begin(), tallies.end(), [](const Tally& a, const Tally& b) {
-    return Rank(a.kind) < Rank(b.kind);
-  });
+  std::stable_sort(tallies.begin(), tallies.end(),
+                   [](const Tally& a, const Tally& b) { return Rank(a.kind) < Rank(b.kind); });
   std::string out = "SUMMARY: hpy.debug:";
   std::string_view separator = " ";
   for (const Tally& tally : tallies) {

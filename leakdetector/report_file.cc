@@ -209,12 +209,13 @@ void ReportFile::Fail(const char* path, const char* what, int error) {
   if (complained_.exchange(true)) return;
   // strerrordesc_np neither allocates nor translates: this may be a fault handler.
   const char* description = strerrordesc_np(error);
+  if (description == nullptr) description = "unknown error";
   char message[PATH_MAX + 512];
   const int size = std::snprintf(
       message, sizeof(message),
-      "hpy.debug: wanted to append violations to the report file '%.*s', but %s failed: %s. To mend "
-      "it, %s. Violations are missing in the file from here on.",
-      PATH_MAX, path, what, description != nullptr ? description : "unknown error", WhatMends(error));
+      "hpy.debug: wanted to append violations to the report file '%.*s', but %s failed: %s. To "
+      "mend it, %s. Violations are missing in the file from here on.",
+      PATH_MAX, path, what, description, WhatMends(error));
   complain_({message, std::min(static_cast<size_t>(std::max(size, 0)), sizeof(message) - 1)});
 }
 

@@ -262,9 +262,8 @@ std::vector<std::pair<std::string, std::string>> TextRenderer::State::Notes(
   // Where Python frames say it, the name of the function in progress says nothing more.
   const Stack* primary = PrimaryStack(violation);
   if (violation.function && primary != nullptr && primary->python.empty()) {
-    add("function",
-        OneLine(violation.module ? *violation.module + "." + *violation.function
-                                 : *violation.function));
+    add("function", OneLine(violation.module ? *violation.module + "." + *violation.function
+                                             : *violation.function));
   }
   if (primary != nullptr) {
     if (primary->native.size() > 1) add("native", Chain(primary->native));

@@ -24,14 +24,14 @@
 namespace hpy::leakdetector {
 
 struct TextOptions {
-  bool color = false;         // ANSI colours; whether they are wanted is the caller's decision
-  size_t top = 20;            // ToReport: sites shown, the rest is counted. 0 shows none
-  std::string report_path;    // named in the SUMMARY line; empty: not named
+  bool color = false;       // ANSI colours; whether they are wanted is the caller's decision
+  size_t top = 20;          // ToReport: sites shown, the rest is counted. 0 shows none
+  std::string report_path;  // named in the SUMMARY line; empty: not named
   // Paths below this folder are shown relative to it, and relative source paths are looked up in
   // it. Empty: paths are shown as they are, and looked up in the current directory.
   std::string base_directory;
-  size_t max_frames = 8;      // frames listed of each stack, the rest is counted
-  size_t max_columns = 160;   // longer source lines are cut around what is underlined
+  size_t max_frames = 8;     // frames listed of each stack, the rest is counted
+  size_t max_columns = 160;  // longer source lines are cut around what is underlined
 };
 
 // Renders violations one after the other. It keeps the source files it has read, and for which

@@ -56,9 +56,9 @@ struct Violation {
   std::optional<std::string> api, module, function;
   std::optional<HandleInfo> handle;
   std::optional<Stack> at, opened, closed;
-  uint64_t count = 1;               // how many equal ones are folded into this one, at least 1
-  int argument = 0;                 // 1-based position of the offending argument, 0: none
-  std::vector<std::string> notes;   // further sentences for the text report, one line each
+  uint64_t count = 1;              // how many equal ones are folded into this one, at least 1
+  int argument = 0;                // 1-based position of the offending argument, 0: none
+  std::vector<std::string> notes;  // further sentences for the text report, one line each
 };
 
 // The `message` of a violation: `what` (no full stop, "HPy_Add was given a handle that is already

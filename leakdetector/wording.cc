@@ -6,49 +6,65 @@
 
 namespace hpy::leakdetector {
 
-// The kinds that are not about opening, using and closing a handle. Where `at` is the call of the
-// extension function itself, its first frame is that function and not a line in it.
+namespace {
+
+constexpr Labels kUsual;
+constexpr std::string_view kReturned = "returned by this function";
+constexpr std::string_view kMade = "made here";
+constexpr std::string_view kObtained = "memory obtained here";
+constexpr std::string_view kLeft = "Python execution left here";
+
+struct Wording {
+  Kind kind;
+  std::string_view at;
+  std::string_view opened = kUsual.opened;
+  std::string_view closed = kUsual.closed;
+};
+
+// The kinds that are not simply about opening, using and closing; what is not listed has the usual
+// labels. kReturned is for those whose `at` is the call of the extension function: its first frame
+// is that function, and no line in it.
+constexpr Wording kWordings[] = {
+    {Kind::kDoubleClose, "closed again here"},
+    {Kind::kCloseOfArgument, "closed here", "argument of this call"},
+    {Kind::kCloseOfConstant, "closed here"},
+    {Kind::kReturnOfArgument, kReturned},
+    {Kind::kReturnOfConstant, kReturned},
+    {Kind::kReturnOfClosed, kReturned},
+    {Kind::kNullArgument, "HPy_NULL passed here"},
+    {Kind::kNotAHandle, "passed here"},
+    {Kind::kCallAfterLeave, "called here", kLeft},
+    {Kind::kNestedLeave, "left again here", kLeft},
+    {Kind::kReenterMismatch, "re-entered here"},
+    {Kind::kLeaveNotReentered, kReturned, kLeft},
+    {Kind::kWrongThread, "called here"},
+    {Kind::kCallInTraverse, "called here"},
+    {Kind::kErrorWithoutException, kReturned},
+    {Kind::kResultWithException, kReturned},
+    {Kind::kWrongArgumentType, "passed here"},
+    {Kind::kBuilderAfterBuild, kUsual.at, kMade, "built or cancelled here"},
+    {Kind::kBuilderLeak, kUsual.at, kMade},
+    {Kind::kBuilderIndex, "set here", kMade},
+    {Kind::kBuilderUnfilled, "built here", kMade},
+    {Kind::kTrackerAfterClose, kUsual.at, kMade},
+    {Kind::kTrackerLeak, kUsual.at, kMade},
+    {Kind::kBufferAfterClose, "accessed here", kObtained, "handle closed here"},
+    {Kind::kBufferWrite, "written here", kObtained},
+    {Kind::kBufferOverrun, "accessed here", kObtained},
+    {Kind::kStructOverrun, "found here", "allocated here"},
+    {Kind::kWrongStruct, "read here"},
+    {Kind::kFieldNotVisited, "stored here"},
+    {Kind::kFieldNotOwned, "visited here"},
+    {Kind::kFieldWithoutTraverse, "stored here"},
+};
+
+}  // namespace
+
 Labels LabelsOf(Kind kind) {
-  constexpr std::string_view kMade = "made here";
-  constexpr std::string_view kEnded = "built or cancelled here";
-  constexpr std::string_view kObtained = "memory obtained here";
-  constexpr std::string_view kLeft = "Python execution left here";
-  constexpr std::string_view kReturned = "returned by this function";
-  switch (kind) {
-    case Kind::kDoubleClose: return {.at = "closed again here"};
-    case Kind::kCloseOfArgument: return {.at = "closed here", .opened = "argument of this call"};
-    case Kind::kCloseOfConstant: return {.at = "closed here"};
-    case Kind::kReturnOfArgument:
-    case Kind::kReturnOfConstant:
-    case Kind::kReturnOfClosed:
-    case Kind::kErrorWithoutException:
-    case Kind::kResultWithException: return {.at = kReturned};
-    case Kind::kNullArgument: return {.at = "HPy_NULL passed here"};
-    case Kind::kNotAHandle:
-    case Kind::kWrongArgumentType: return {.at = "passed here"};
-    case Kind::kCallAfterLeave: return {.at = "called here", .opened = kLeft};
-    case Kind::kNestedLeave: return {.at = "left again here", .opened = kLeft};
-    case Kind::kReenterMismatch: return {.at = "re-entered here"};
-    case Kind::kLeaveNotReentered: return {.at = kReturned, .opened = kLeft};
-    case Kind::kWrongThread:
-    case Kind::kCallInTraverse: return {.at = "called here"};
-    case Kind::kBuilderAfterBuild: return {.opened = kMade, .closed = kEnded};
-    case Kind::kBuilderLeak:
-    case Kind::kTrackerLeak:
-    case Kind::kTrackerAfterClose: return {.opened = kMade};
-    case Kind::kBuilderIndex: return {.at = "set here", .opened = kMade};
-    case Kind::kBuilderUnfilled: return {.at = "built here", .opened = kMade};
-    case Kind::kBufferAfterClose:
-      return {.at = "accessed here", .opened = kObtained, .closed = "handle closed here"};
-    case Kind::kBufferWrite: return {.at = "written here", .opened = kObtained};
-    case Kind::kBufferOverrun: return {.at = "accessed here", .opened = kObtained};
-    case Kind::kStructOverrun: return {.at = "found here", .opened = "allocated here"};
-    case Kind::kWrongStruct: return {.at = "read here"};
-    case Kind::kFieldNotVisited:
-    case Kind::kFieldWithoutTraverse: return {.at = "stored here"};
-    case Kind::kFieldNotOwned: return {.at = "visited here"};
-    default: return {};
+  for (const Wording& wording : kWordings) {
+    if (wording.kind == kind) return {wording.at, wording.opened, wording.closed};
   }
+  return kUsual;
 }
 
 std::string Grouped(uint64_t number) {

@@ -2,7 +2,8 @@
 //
 //   EXPECT_TRUE(MatchesGolden("use_after_close", ToText(violation, options)));
 //
-// HPY_UPDATE_GOLDEN=1 in the environment rewrites the files instead; read the diff before committing.
+// HPY_UPDATE_GOLDEN=1 in the environment rewrites the files instead; read the diff before
+// committing.
 
 #ifndef HPY_TESTS_CPP_GOLDEN_H_
 #define HPY_TESTS_CPP_GOLDEN_H_

@@ -1,11 +1,11 @@
 // What of a source line is underlined, and how excerpts are laid out.
 
-#include "leakdetector/excerpt.h"
-
 #include <gtest/gtest.h>
 
 #include <string>
 #include <string_view>
+
+#include "leakdetector/excerpt.h"
 
 namespace hpy::leakdetector {
 namespace {
@@ -31,11 +31,9 @@ TEST(Underline, NotAnotherWordThatHoldsTheName) {
 }
 
 TEST(Underline, NotInTextOrComments) {
-  EXPECT_EQ(Underlined("f(\"HPy_Add(\\\")\", HPy_Add(ctx, ')'));", "HPy_Add"),
-            "HPy_Add(ctx, ')')");
+  EXPECT_EQ(Underlined("f(\"HPy_Add(\\\")\", HPy_Add(ctx, ')'));", "HPy_Add"), "HPy_Add(ctx, ')')");
   EXPECT_EQ(Underlined("  /* HPy_Add(a) */ HPy_Add(b); // HPy_Add(c)", "HPy_Add"), "HPy_Add(b)");
-  EXPECT_EQ(Underlined("x = 1'000'000 + HPy_Length(ctx, h);", "HPy_Length"),
-            "HPy_Length(ctx, h)");
+  EXPECT_EQ(Underlined("x = 1'000'000 + HPy_Length(ctx, h);", "HPy_Length"), "HPy_Length(ctx, h)");
 }
 
 TEST(Underline, ACallThatGoesOnInTheNextLine) {
@@ -43,8 +41,9 @@ TEST(Underline, ACallThatGoesOnInTheNextLine) {
 }
 
 TEST(Underline, TheStatementWhereTheCallIsHidden) {
-  EXPECT_EQ(Underlined("  PointObject *p = PointObject_AsStruct(ctx, h);  // or so", "_HPy_AsStruct"),
-            "PointObject *p = PointObject_AsStruct(ctx, h);");
+  EXPECT_EQ(
+      Underlined("  PointObject *p = PointObject_AsStruct(ctx, h);  // or so", "_HPy_AsStruct"),
+      "PointObject *p = PointObject_AsStruct(ctx, h);");
   EXPECT_EQ(Underlined("\tx++; ", ""), "x++;");
   EXPECT_EQ(Underlined("  // HPy_Close(h)", "HPy_Close"), "// HPy_Close(h)");
   EXPECT_EQ(Underlined("   ", ""), "");

@@ -1,11 +1,11 @@
 // Which frames are HPy's own, so that the first one left is the extension's.
 
-#include "leakdetector/frame_filter.h"
-
 #include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
+
+#include "leakdetector/frame_filter.h"
 
 namespace hpy::leakdetector {
 namespace {

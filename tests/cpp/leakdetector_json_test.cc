@@ -1,12 +1,11 @@
 // A violation as JSON: the keys, their order, and text that fights back.
 
-#include "leakdetector/json.h"
-
 #include <gtest/gtest.h>
 
 #include <string>
 #include <string_view>
 
+#include "leakdetector/json.h"
 #include "leakdetector/utf8.h"
 
 namespace hpy::leakdetector {
@@ -71,12 +70,14 @@ TEST(Json, EscapesWhatJsonAndLinesNeed) {
 
 TEST(Json, ReplacesWhatIsNoUtf8) {
   const std::string bad = "\uFFFD";
-  EXPECT_EQ(Quoted("a\xff""b"), "\"a" + bad + "b\"");
-  EXPECT_EQ(Quoted("\xc3"), "\"" + bad + "\"");                        // cut short
-  EXPECT_EQ(Quoted("\xc3\"x"), "\"" + bad + "\\\"x\"");                // the quote is not swallowed
-  EXPECT_EQ(Quoted("\xc0\x80"), "\"" + bad + bad + "\"");              // overlong
-  EXPECT_EQ(Quoted("\xe0\x80\x80"), "\"" + bad + bad + bad + "\"");    // overlong
-  EXPECT_EQ(Quoted("\xed\xa0\x80"), "\"" + bad + bad + bad + "\"");    // a surrogate
+  EXPECT_EQ(Quoted("a\xff"
+                   "b"),
+            "\"a" + bad + "b\"");
+  EXPECT_EQ(Quoted("\xc3"), "\"" + bad + "\"");                      // cut short
+  EXPECT_EQ(Quoted("\xc3\"x"), "\"" + bad + "\\\"x\"");              // the quote is not swallowed
+  EXPECT_EQ(Quoted("\xc0\x80"), "\"" + bad + bad + "\"");            // overlong
+  EXPECT_EQ(Quoted("\xe0\x80\x80"), "\"" + bad + bad + bad + "\"");  // overlong
+  EXPECT_EQ(Quoted("\xed\xa0\x80"), "\"" + bad + bad + bad + "\"");  // a surrogate
   EXPECT_EQ(Quoted("\xf4\x90\x80\x80"), "\"" + bad + bad + bad + bad + "\"");  // above U+10FFFF
 }
 

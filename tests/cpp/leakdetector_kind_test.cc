@@ -1,7 +1,5 @@
 // The table of kinds: complete, and written by its own rules.
 
-#include "leakdetector/kind.h"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -10,22 +8,50 @@
 #include <string>
 #include <vector>
 
+#include "leakdetector/kind.h"
 #include "leakdetector/violation.h"
 
 namespace hpy::leakdetector {
 namespace {
 
 // Public API: a line is never taken away or changed here.
-const std::vector<std::string> kReleased = {
-    "handle-leak", "long-lived-handle", "use-after-close", "double-close", "close-of-argument",
-    "close-of-constant", "return-of-argument", "return-of-constant", "return-of-closed",
-    "null-argument", "not-a-handle", "stale-context", "call-after-leave", "nested-leave",
-    "reenter-mismatch", "leave-not-reentered", "wrong-thread", "call-in-traverse",
-    "error-without-exception", "result-with-exception", "wrong-argument-type",
-    "builder-after-build", "builder-leak", "builder-index", "builder-unfilled",
-    "tracker-after-close", "tracker-leak", "buffer-after-close", "buffer-write", "buffer-overrun",
-    "struct-overrun", "wrong-struct", "field-not-visited", "field-not-owned",
-    "field-without-traverse", "field-on-stack", "global-not-registered"};
+const std::vector<std::string> kReleased = {"handle-leak",
+                                            "long-lived-handle",
+                                            "use-after-close",
+                                            "double-close",
+                                            "close-of-argument",
+                                            "close-of-constant",
+                                            "return-of-argument",
+                                            "return-of-constant",
+                                            "return-of-closed",
+                                            "null-argument",
+                                            "not-a-handle",
+                                            "stale-context",
+                                            "call-after-leave",
+                                            "nested-leave",
+                                            "reenter-mismatch",
+                                            "leave-not-reentered",
+                                            "wrong-thread",
+                                            "call-in-traverse",
+                                            "error-without-exception",
+                                            "result-with-exception",
+                                            "wrong-argument-type",
+                                            "builder-after-build",
+                                            "builder-leak",
+                                            "builder-index",
+                                            "builder-unfilled",
+                                            "tracker-after-close",
+                                            "tracker-leak",
+                                            "buffer-after-close",
+                                            "buffer-write",
+                                            "buffer-overrun",
+                                            "struct-overrun",
+                                            "wrong-struct",
+                                            "field-not-visited",
+                                            "field-not-owned",
+                                            "field-without-traverse",
+                                            "field-on-stack",
+                                            "global-not-registered"};
 
 TEST(Kinds, AreThoseReleased) {
   std::vector<std::string> names;

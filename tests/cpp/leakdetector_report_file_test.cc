@@ -1,7 +1,5 @@
 // The report file: whole lines from many processes and threads, and errors told once.
 
-#include "leakdetector/report_file.h"
-
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/file.h>
@@ -21,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "leakdetector/report_file.h"
 #include "temporary_directory.h"
 
 namespace hpy::leakdetector {
@@ -104,8 +103,8 @@ TEST_F(ReportFileTest, LinesOfProcessesAndThreadsDoNotMix) {
   const std::string path = directory_.File("out.jsonl");
   ReportFile file(path, Complain);
   const auto line = [](int process, int thread, int number) {
-    const std::string name = std::to_string(process) + "." + std::to_string(thread) + "." +
-                             std::to_string(number);
+    const std::string name =
+        std::to_string(process) + "." + std::to_string(thread) + "." + std::to_string(number);
     const size_t size = number % 5 == 0 ? 70'000 : 50 + 37 * number;
     return name + ":" + std::string(size, static_cast<char>('a' + (process * 8 + thread) % 26));
   };

@@ -1,13 +1,12 @@
 // Folding, the order of a report and its SUMMARY line.
 
-#include "leakdetector/report.h"
-
 #include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
 
 #include "golden.h"
+#include "leakdetector/report.h"
 #include "sample_violations.h"
 
 namespace hpy::leakdetector {
@@ -20,8 +19,8 @@ TEST(Fold, AddsTheCountsOfEqualOnesAndSortsByThem) {
   const SampleExtension extension;
   Violation counted = extension.Leak(84);
   counted.count = 5;
-  const std::vector<Violation> folded = Fold(
-      {extension.UseAfterClose(), extension.Leak(80), counted, extension.Leak(80), counted});
+  const std::vector<Violation> folded =
+      Fold({extension.UseAfterClose(), extension.Leak(80), counted, extension.Leak(80), counted});
   ASSERT_EQ(folded.size(), 3u);
   EXPECT_EQ(folded[0].count, 10u);
   EXPECT_EQ(folded[0].opened->native[0].line, 84);
@@ -93,10 +92,9 @@ TEST(Report, ShowsTheTopAndCountsTheRest) {
   options.report_path = "out.jsonl";
   Violation many = extension.Leak(120);
   many.count = 1200;
-  EXPECT_TRUE(MatchesGolden(
-      "report", ToReport({extension.UseAfterClose(), extension.Leak(80), extension.Leak(84),
-                          extension.Leak(80), many},
-                         options)));
+  EXPECT_TRUE(MatchesGolden("report", ToReport({extension.UseAfterClose(), extension.Leak(80),
+                                                extension.Leak(84), extension.Leak(80), many},
+                                               options)));
 }
 
 TEST(Report, EndsWithTheSummary) {

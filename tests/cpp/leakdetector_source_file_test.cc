@@ -1,7 +1,5 @@
 // Source files for excerpts: whatever a path names, a report neither fails nor hangs.
 
-#include "leakdetector/source_file.h"
-
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,6 +7,7 @@
 #include <filesystem>
 #include <string>
 
+#include "leakdetector/source_file.h"
 #include "temporary_directory.h"
 
 namespace hpy::leakdetector {

@@ -1,7 +1,5 @@
 // The text of a report. Most texts are golden files: see golden.h.
 
-#include "leakdetector/text.h"
-
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -10,6 +8,7 @@
 #include <string>
 
 #include "golden.h"
+#include "leakdetector/text.h"
 #include "sample_violations.h"
 
 namespace hpy::leakdetector {

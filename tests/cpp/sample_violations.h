@@ -22,18 +22,19 @@ using leakdetector::Violation;
 class SampleExtension {
  public:
   SampleExtension() {
-    directory_.WriteLines("src/matrix.c", {
-        {12, "HPyDef_METH(trace, \"trace\", HPyFunc_O)"},
-        {13, "static HPy trace_impl(HPyContext *ctx, HPy self, HPy matrix)"},
-        {80, "    HPy item = HPy_GetItem_i(ctx, row, i);"},
-        {84, "        HPy_Close(ctx, item);"},
-        {88, "    total = HPy_Add(ctx, total, item);"},
-        {120, "\tresult = row_sum(ctx, row); /* may fail */"},
-    });
+    directory_.WriteLines("src/matrix.c",
+                          {
+                              {12, "HPyDef_METH(trace, \"trace\", HPyFunc_O)"},
+                              {13, "static HPy trace_impl(HPyContext *ctx, HPy self, HPy matrix)"},
+                              {80, "    HPy item = HPy_GetItem_i(ctx, row, i);"},
+                              {84, "        HPy_Close(ctx, item);"},
+                              {88, "    total = HPy_Add(ctx, total, item);"},
+                              {120, "\tresult = row_sum(ctx, row); /* may fail */"},
+                          });
     directory_.WriteLines("src/row.c", {
-        {7, "  return HPy_GetItem_i(ctx,"},
-        {8, "                       row, i);"},
-    });
+                                           {7, "  return HPy_GetItem_i(ctx,"},
+                                           {8, "                       row, i);"},
+                                       });
   }
 
   leakdetector::TextOptions Options() const {
