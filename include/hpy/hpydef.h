@@ -186,10 +186,12 @@
   _HPy_METH_DECLARED(SYM, METHOD, IMPL, _HPy_1ST(__VA_ARGS__, ~),                  \
                      _HPy_REST(__VA_ARGS__, ))
 
-/* HPyDef_METH(SYM, NAME, SIG, ...) or, in the older spelling, (SYM, NAME, IMPL, SIG, ...). */
-#define HPyDef_METH(SYM, METHOD, ...)                                                     \
-  _HPy_CAT(_HPy_METH_, _HPy_PROBE(_HPy_IS_SIG_, _HPy_1ST(__VA_ARGS__, ~), OLD))(SYM, METHOD, \
-                                                                             __VA_ARGS__)
+/* HPyDef_METH(SYM, NAME, SIG, ...) or, in the older spelling, (SYM, NAME, IMPL, SIG, ...). Nothing but a
+ * name that is no signature is a mistake in today's spelling. */
+#define HPyDef_METH(SYM, METHOD, ...)                                                   \
+  _HPy_CAT(_HPy_METH_, _HPy_PROBE(_HPy_IS_SIG_, _HPy_1ST(__VA_ARGS__, ~),               \
+                                  _HPy_4TH(__VA_ARGS__, OLD, OLD, NEW, ~)))(SYM, METHOD, \
+                                                                            __VA_ARGS__)
 #define _HPy_METH_NEW(SYM, METHOD, ...)                                            \
   _HPy_METH_DECLARED(SYM, METHOD, SYM##_impl, _HPy_1ST(__VA_ARGS__, ~),            \
                      _HPy_REST(__VA_ARGS__, ))
