@@ -23,7 +23,7 @@ ModuleState* StateOf(PyObject* module) {
   return static_cast<ModuleState*>(PyModule_GetState(module));
 }
 
-// --------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // The native modules of the other modes, which are imported when they are needed
 
 struct NativeModule {
@@ -104,7 +104,7 @@ void RegisterModule(Mode mode, const char* name, const _HPyModuleDef_ABI* def, v
   }
 }
 
-// --------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Functions
 
 PyObject* LoadInMode(PyObject* module, PyObject* name, PyObject* path, PyObject* spec, Mode mode) {
@@ -258,7 +258,7 @@ PyMethodDef methods[] = {
     {nullptr, nullptr, 0, nullptr},
 };
 
-// --------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // The module
 
 PyObject* MakeModuleForCapi(const char* name, _HPyModuleDef_ABI* def, PyObject* spec) {

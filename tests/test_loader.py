@@ -13,6 +13,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+
 from hpy import universal
 from support.child import PythonRunner
 from support.extension import Extension, ModuleFactory
@@ -198,8 +199,8 @@ def test_names() -> None:
     assert public == {
         *("load", "get_version", "MODE_UNIVERSAL", "MODE_DEBUG", "MODE_TRACE", "HPyImportError"),
     }
-    with pytest.raises(AttributeError, match="'hpy.universal' has no attribute 'set_debug'"):
-        universal.set_debug
+    with pytest.raises(AttributeError, match=r"'hpy\.universal' has no attribute 'set_debug'"):
+        _ = universal.set_debug
 
 
 def test_the_debug_module() -> None:
@@ -303,8 +304,8 @@ def test_unsupported_version(hpy_module: ModuleFactory, requested: tuple[int, in
 
 
 def renamed(extension: Extension, name: str) -> Path:
-    path = extension.folder / name
-    path.parent.mkdir(exist_ok=True)
+    path = extension.folder / "renamed" / name
+    path.parent.mkdir(parents=True)
     return Path(shutil.copy(extension.path, path))
 
 
@@ -462,7 +463,6 @@ def bootstrap(
     return loaded
 
 
-# fmt: off
 @pytest.mark.parametrize(
     ("environment", "mode"),
     [
@@ -497,7 +497,6 @@ def bootstrap(
         ({"HPY_DEBUG": "1", "HPY": ""}, "debug"),
     ],
 )
-# fmt: on
 def test_environment(extension: Extension, environment: dict[str, str], mode: str) -> None:
     assert mode_of(bootstrap(extension, environment, "package.mytest")) == mode
 
@@ -506,7 +505,7 @@ def test_environment(extension: Extension, environment: dict[str, str], mode: st
     "value", ["nonsense", "d", "1", "de bug", "mytest:", "mytest:d", "other,mytest:debug", "x" * 99]
 )
 def test_invalid_mode(extension: Extension, value: str) -> None:
-    with pytest.raises(ValueError, match="^invalid HPy mode: ") as caught:
+    with pytest.raises(ValueError, match=r"^invalid HPy mode: ") as caught:
         bootstrap(extension, {"HPY": value})
     assert str(caught.value).split("\n")[0] == f"invalid HPy mode: {value[:50]}"
 
@@ -590,7 +589,7 @@ GLOBALS = """
 """
 
 INTERPRETERS = """
-    import os, sys
+    import builtins, os, sys
     try:
         import _interpreters
         create = lambda own_gil: _interpreters.create("isolated" if own_gil else "legacy")
@@ -608,14 +607,18 @@ INTERPRETERS = """
 
 
 @pytest.mark.hpy_abis("universal", "cpython")
-def test_globals_of_interpreters(hpy_module: ModuleFactory, run_python: PythonRunner) -> None:
+def test_globals_of_interpreters(
+    hpy_module: ModuleFactory, hpy_abi: str, run_python: PythonRunner
+) -> None:
     extension = hpy_module.build(GLOBALS)
+    # In the CPython ABI the constants are static variables of the extension.
+    builtins = "builtins.__dict__" if hpy_abi == "universal" else "mytest.builtins()"
     done = run_python(
         INTERPRETERS
         + """
     BODY = '''if True:
         import builtins, os, mytest
-        assert mytest.builtins() is builtins.__dict__
+        assert mytest.builtins() is BUILTINS
         try:
             mytest.get()
         except SystemError as error:
@@ -639,18 +642,18 @@ def test_globals_of_interpreters(hpy_module: ModuleFactory, run_python: PythonRu
         os.write(1, b"destroy\\n")
         _interpreters.destroy(interpreter)
         assert mytest.get().text == b"main\\n"
-        assert mytest.builtins() is __builtins__.__dict__
+        assert mytest.builtins() is BUILTINS
     a, b = create(False), create(False)
     run(a, BODY.replace("TEXT", "b'a\\\\n'"))
     run(b, BODY.replace("TEXT", "b'b\\\\n'"))
     assert mytest.get().text == b"main\\n"
-    run(a, "assert mytest.get().text == b'a\\\\n' and mytest.builtins() is builtins.__dict__")
-    run(b, "assert mytest.get().text == b'b\\\\n' and mytest.builtins() is builtins.__dict__")
+    run(a, "import builtins; assert mytest.get().text == b'a\\\\n' and mytest.builtins() is BUILTINS")
+    run(b, "import builtins; assert mytest.get().text == b'b\\\\n' and mytest.builtins() is BUILTINS")
     _interpreters.destroy(a)
     run(b, "assert mytest.get().text == b'b\\\\n'")
     _interpreters.destroy(b)
     os.write(1, b"over\\n")
-    """,
+    """.replace("BUILTINS", builtins),
         module=extension,
     )
     assert done.stderr == ""
