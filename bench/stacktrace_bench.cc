@@ -30,7 +30,7 @@ __attribute__((noinline)) void Extension(benchmark::State& state) {
 
 template <int Depth>
 __attribute__((noinline)) void BM_Memo(benchmark::State& state) {
-  t_limits = {.stop_sp = reinterpret_cast<uintptr_t>(__builtin_frame_address(0)), .callee = 0, .max_frames = 64};
+  t_limits = {.stop_sp = HPY_STACKTRACE_STOP(), .callee = 0, .max_frames = 64};
   Extension<Depth>(state);
   asm volatile("");
 }
@@ -59,7 +59,7 @@ __attribute__((noinline)) void TenThousandEmpty() {
   asm volatile("");
 }
 __attribute__((noinline)) void BM_TenThousandSites(benchmark::State& state) {
-  t_limits = {.stop_sp = reinterpret_cast<uintptr_t>(__builtin_frame_address(0)), .callee = 0, .max_frames = 64};
+  t_limits = {.stop_sp = HPY_STACKTRACE_STOP(), .callee = 0, .max_frames = 64};
   const uint64_t misses = hpy::stacktrace::GetStats().misses;
   uint64_t rounds = 0;
   for (auto _ : state) {
@@ -94,7 +94,7 @@ __attribute__((noinline)) void Cold(benchmark::State& state) {
 }
 template <int Depth>
 __attribute__((noinline)) void BM_Cold(benchmark::State& state) {
-  t_limits = {.stop_sp = reinterpret_cast<uintptr_t>(__builtin_frame_address(0)), .callee = 0, .max_frames = 64};
+  t_limits = {.stop_sp = HPY_STACKTRACE_STOP(), .callee = 0, .max_frames = 64};
   const uint64_t misses = hpy::stacktrace::GetStats().misses;
   Cold<Depth>(state);
   state.counters["missed"] = static_cast<double>(hpy::stacktrace::GetStats().misses - misses) /

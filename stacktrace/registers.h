@@ -5,6 +5,9 @@
 //                                caller of the function in which the macro stands, as they are right after
 //                                the call returns. Where it is used in a helper, that helper must be
 //                                always_inline: it is the frame of the enclosing *function* that counts.
+//   HPY_STACKTRACE_STOP()        the CaptureLimits::stop_sp for a trampoline: the CFA of the function in which it
+//                                stands. (Its frame address will not do: without locals that is the CFA of
+//                                the function that it calls.)
 //   struct SavedRegisters        registers of the calling function itself, for an exact unwinding
 //                                through our own frames (used by unwind_libunwind.cc only).
 
@@ -25,6 +28,8 @@ struct CallSite {
 };
 
 }  // namespace hpy::stacktrace
+
+#define HPY_STACKTRACE_STOP() (reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa()))
 
 #if defined(__x86_64__)
 #include "stacktrace/registers_x86_64.h"

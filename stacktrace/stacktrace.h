@@ -1,7 +1,9 @@
 // Stack traces that are always on: capture in nanoseconds, a 32-bit number to keep, names when asked.
 //
+//   // in the trampoline that calls the extension:
+//   call->stop_sp = HPY_STACKTRACE_STOP();
 //   // in a function that the extension calls directly (an API wrapper):
-//   CaptureLimits limits{.stop_sp = call->frame_address, .callee = call->entry, .max_frames = 64};
+//   CaptureLimits limits{.stop_sp = call->stop_sp, .callee = call->entry, .max_frames = 64};
 //   StackId where = Capture(HPY_STACKTRACE_CALL_SITE(), limits);
 //   ...
 //   for (const Frame& f : Symbolize(where)) printf("%s:%d in %s\n", f.file.c_str(), f.line, ...);
