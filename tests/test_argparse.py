@@ -333,7 +333,8 @@ def test_str_stays_valid_as_long_as_the_argument(mod: ModuleType) -> None:
 
 def test_truth(mod: ModuleType) -> None:
     """ARG-22: 0 or 1, also for objects that say more."""
-    for value in ([], "", 0, False, Truth(False)):
+    false: list[Any] = [[], "", 0, False, Truth(False)]
+    for value in false:
         assert mod.parse("p", False, value) == [0]
     for value in ([0], "0", -1, True, 17, Truth(True)):
         assert mod.parse("p", False, value) == [1]

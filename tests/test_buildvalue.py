@@ -94,7 +94,7 @@ def test_collections(mod: ModuleType) -> None:
     assert mod.build(b"[i,i]", 1, 2) == [1, 2]
     assert mod.build(b"[]") == []
     assert mod.build(b"{}") == {}
-    assert mod.build(b"(([[]{}])())") == ((([[], {}]), ()),)[0]
+    assert mod.build(b"(([[]{}])())") == (([[], {}],), ())
     assert mod.build(b"[(is)((f)[kk])i]", 1, b"a", 0.5, 2, 3, 4) == [(1, "a"), ((0.5,), [2, 3]), 4]
     assert mod.build(b"{s:i, s:f}", b"a", 1, b"b", 0.5) == {"a": 1, "b": 0.5}
     assert mod.build(b"{s:i,s:i}", b"a", 1, b"b", 2) == {"a": 1, "b": 2}
