@@ -1,0 +1,255 @@
+// The debug context in front of a fake interpreter: what becomes of handles, and which mistakes are found.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "debug_ctx/report.h"
+#include "fake_interpreter.h"
+
+namespace hpy::debug_ctx {
+namespace {
+
+using leakdetector::Kind;
+using leakdetector::Violation;
+
+class DebugContextTest : public testing::Test {
+ protected:
+  const Violation& OnlyRaised() {
+    EXPECT_EQ(debugger.interpreter.raised.size(), 1u);
+    static const Violation none;
+    return debugger.interpreter.raised.empty() ? none : debugger.interpreter.raised.back();
+  }
+
+  FakeDebugger debugger;
+};
+
+HPy AddOne(HPyContext* ctx, HPy, HPy arg) {
+  const HPy one = HPyLong_FromLongLong(ctx, 1);
+  const HPy sum = HPy_Add(ctx, arg, one);
+  HPy_Close(ctx, one);
+  return sum;
+}
+
+TEST_F(DebugContextTest, ACorrectFunctionGivesItsResultAndNoReport) {
+  FakeObject* result = debugger.Call(AddOne, 41);
+  ASSERT_NE(result, nullptr);
+  EXPECT_EQ(result->value, 42);
+  EXPECT_EQ(result->references, 1) << "the caller owns the result, and nobody else";
+  EXPECT_EQ(debugger.interpreter.References(), 1);
+  EXPECT_TRUE(debugger.interpreter.told.empty());
+  EXPECT_TRUE(OpenSlots(debugger.state, 0).empty());
+}
+
+HPy LeakOne(HPyContext* ctx, HPy, HPy) {
+  static_cast<void>(HPyLong_FromLongLong(ctx, 42));
+  return HPy_Dup(ctx, ctx->h_None);
+}
+
+TEST_F(DebugContextTest, ALeakKnowsItsObjectItsStacksAndThePythonLine) {
+  const int64_t generation = debugger.state.table.NewGeneration();
+  debugger.Call(LeakOne, 0);
+  const std::vector<handles::Slot*> open = OpenSlots(debugger.state, generation);
+  ASSERT_EQ(open.size(), 1u);
+  const Violation leak = LeakOf(debugger.state, *open[0]);
+  EXPECT_EQ(leak.kind, Kind::kHandleLeak);
+  EXPECT_EQ(leak.handle->repr, "42");
+  EXPECT_EQ(leak.handle->type, "int");
+  EXPECT_EQ(leak.handle->order, 3u) << "after self and the argument";
+  ASSERT_TRUE(leak.opened.has_value());
+  ASSERT_FALSE(leak.opened->python.empty());
+  EXPECT_EQ(leak.opened->python[0].line, 17);
+}
+
+HPy UseAfterClose(HPyContext* ctx, HPy, HPy) {
+  const HPy number = HPyLong_FromLongLong(ctx, 5);
+  HPy_Close(ctx, number);
+  EXPECT_EQ(HPyLong_AsLongLong(ctx, number), -1);
+  return HPy_NULL;
+}
+
+TEST_F(DebugContextTest, UseAfterCloseNeverReachesTheInterpreter) {
+  EXPECT_EQ(debugger.Call(UseAfterClose, 0), nullptr);
+  const Violation& found = OnlyRaised();
+  EXPECT_EQ(found.kind, Kind::kUseAfterClose);
+  EXPECT_EQ(found.api, "HPyLong_AsInt64_t");
+  EXPECT_EQ(found.argument, 1);
+  EXPECT_TRUE(found.at && found.opened && found.closed);
+  EXPECT_FALSE(found.handle->repr.has_value()) << "the object may be gone";
+}
+
+HPy KeepAnother(HPyContext* ctx, HPy, HPy) {
+  const HPy number = HPyLong_FromLongLong(ctx, 5);
+  const HPy other = HPy_Dup(ctx, number);
+  HPy_Close(ctx, number);
+  EXPECT_TRUE(HPy_IsNull(HPy_Add(ctx, other, number)));
+  HPy_Close(ctx, other);
+  return HPy_NULL;
+}
+
+TEST_F(DebugContextTest, TheObjectIsKnownWhileAnotherHandleIsOpen) {
+  debugger.Call(KeepAnother, 0);
+  const Violation& found = OnlyRaised();
+  EXPECT_EQ(found.argument, 2);
+  EXPECT_EQ(found.handle->repr, "5");
+}
+
+HPy CloseTwice(HPyContext* ctx, HPy, HPy) {
+  const HPy number = HPyLong_FromLongLong(ctx, 5);
+  HPy_Close(ctx, number);
+  HPy_Close(ctx, number);
+  return HPyLong_FromLongLong(ctx, 6);
+}
+
+TEST_F(DebugContextTest, DoubleCloseHasNoErrorValueSoItIsRaisedAtTheReturn) {
+  EXPECT_EQ(debugger.Call(CloseTwice, 0), nullptr) << "the result is given up for the error";
+  EXPECT_EQ(OnlyRaised().kind, Kind::kDoubleClose);
+  EXPECT_EQ(debugger.interpreter.References(), 0) << "nothing of ours is left";
+  EXPECT_TRUE(OpenSlots(debugger.state, 0).empty());
+}
+
+TEST_F(DebugContextTest, UnderWarnExecutionGoesOnWhereThereIsNoErrorValue) {
+  debugger.state.settings.policy = Policy::kWarn;
+  FakeObject* result = debugger.Call(CloseTwice, 0);
+  ASSERT_NE(result, nullptr);
+  EXPECT_EQ(result->value, 6);
+  EXPECT_EQ(debugger.interpreter.warned.size(), 1u);
+  EXPECT_TRUE(debugger.interpreter.raised.empty());
+}
+
+TEST_F(DebugContextTest, AWarningThatIsAnErrorIsRaisedAtTheReturn) {
+  debugger.state.settings.policy = Policy::kWarn;
+  debugger.interpreter.warnings_are_errors = true;
+  EXPECT_EQ(debugger.Call(CloseTwice, 0), nullptr);
+  EXPECT_EQ(OnlyRaised().kind, Kind::kDoubleClose);
+}
+
+HPy CloseArgument(HPyContext* ctx, HPy, HPy arg) {
+  HPy_Close(ctx, arg);
+  return HPy_Dup(ctx, ctx->h_None);
+}
+HPy CloseConstant(HPyContext* ctx, HPy, HPy) {
+  HPy_Close(ctx, ctx->h_None);
+  return HPy_Dup(ctx, ctx->h_None);
+}
+HPy ReturnArgument(HPyContext*, HPy, HPy arg) { return arg; }
+HPy ReturnConstant(HPyContext* ctx, HPy, HPy) { return ctx->h_None; }
+HPy ReturnClosed(HPyContext* ctx, HPy, HPy) {
+  const HPy number = HPyLong_FromLongLong(ctx, 5);
+  HPy_Close(ctx, number);
+  return number;
+}
+HPy ReturnForged(HPyContext*, HPy, HPy) { return HPy{0x123456789abc}; }
+HPy UseNull(HPyContext* ctx, HPy, HPy arg) { return HPy_Add(ctx, arg, HPy_NULL); }
+HPy UseForged(HPyContext* ctx, HPy, HPy arg) { return HPy_Add(ctx, HPy{0x7f0000001001}, arg); }
+
+TEST_F(DebugContextTest, EachMistakeHasItsKind) {
+  const std::pair<HPyFunc_o, Kind> cases[] = {
+      {CloseArgument, Kind::kCloseOfArgument},   {CloseConstant, Kind::kCloseOfConstant},
+      {ReturnArgument, Kind::kReturnOfArgument}, {ReturnConstant, Kind::kReturnOfConstant},
+      {ReturnClosed, Kind::kReturnOfClosed},     {ReturnForged, Kind::kNotAHandle},
+      {UseNull, Kind::kNullArgument},            {UseForged, Kind::kNotAHandle},
+  };
+  for (const auto& [function, kind] : cases) {
+    debugger.interpreter.raised.clear();
+    EXPECT_EQ(debugger.Call(function, 3), nullptr);
+    EXPECT_EQ(OnlyRaised().kind, kind) << leakdetector::KindName(kind);
+    EXPECT_EQ(debugger.interpreter.References(), 0) << leakdetector::KindName(kind);
+    EXPECT_TRUE(OpenSlots(debugger.state, 0).empty()) << leakdetector::KindName(kind);
+  }
+}
+
+HPy kept_handle;
+HPyContext* kept_context;
+
+HPy KeepArgument(HPyContext* ctx, HPy, HPy arg) {
+  kept_handle = arg;
+  kept_context = ctx;
+  return HPy_Dup(ctx, ctx->h_None);
+}
+HPy UseKept(HPyContext* ctx, HPy, HPy) { return HPy_Dup(ctx, kept_handle); }
+HPy UseKeptContext(HPyContext*, HPy, HPy) { return HPyLong_FromLongLong(kept_context, 1); }
+
+TEST_F(DebugContextTest, AnArgumentIsClosedWhenItsCallReturns) {
+  debugger.Call(KeepArgument, 3);
+  debugger.Call(UseKept, 0);
+  EXPECT_EQ(OnlyRaised().kind, Kind::kUseAfterClose);
+  EXPECT_NE(OnlyRaised().message.find("an argument of a call that has returned"), std::string::npos);
+}
+
+TEST_F(DebugContextTest, AStaleContextIsFoundInTheSixtyFourCallsThatFollow) {
+  debugger.Call(KeepArgument, 3);
+  for (int i = 0; i < 64; i++) {
+    debugger.interpreter.raised.clear();
+    debugger.Call(UseKeptContext, 0);
+    EXPECT_EQ(OnlyRaised().kind, Kind::kStaleContext) << "call " << i;
+  }
+}
+
+FakeDebugger* nested_debugger;
+
+HPy UseOuterContext(HPyContext*, HPy, HPy) { return HPyLong_FromLongLong(kept_context, 1); }
+HPy CallNested(HPyContext* ctx, HPy, HPy arg) {
+  kept_context = ctx;
+  EXPECT_EQ(nested_debugger->Call(UseOuterContext, 0), nullptr);
+  return HPy_Dup(ctx, arg);  // our own context is still good
+}
+
+TEST_F(DebugContextTest, TheContextOfAnOuterCallIsWrongInANestedOne) {
+  nested_debugger = &debugger;
+  EXPECT_NE(debugger.Call(CallNested, 3), nullptr);
+  EXPECT_EQ(OnlyRaised().kind, Kind::kStaleContext);
+}
+
+HPy ReadText(HPyContext* ctx, HPy, HPy arg) {
+  HPy_ssize_t size = 0;
+  const char* first = HPyUnicode_AsUTF8AndSize(ctx, arg, &size);
+  EXPECT_EQ(std::string(first, static_cast<size_t>(size)), "text");
+  EXPECT_EQ(HPyUnicode_AsUTF8AndSize(ctx, arg, nullptr), first) << "one copy for a handle";
+  return HPy_Dup(ctx, ctx->h_None);
+}
+
+TEST_F(DebugContextTest, BytesAreCopiedOncePerHandle) {
+  EXPECT_NE(debugger.Call(ReadText, 0), nullptr);
+  int with_data = 0;
+  for (handles::Slot* slot : debugger.state.table.ClosedSlots(0)) {
+    with_data += debugger.state.RawDataSize(*slot) == 5;
+  }
+  EXPECT_EQ(with_data, 1);
+}
+
+TEST_F(DebugContextTest, WithAnOlderHookTheCallGoesOnWithTheObject) {
+  debugger.interpreter.hook_installed = true;
+  debugger.state.keep_closed = true;
+  debugger.Call(KeepArgument, 3);
+  FakeObject* result = debugger.Call(UseKept, 0);
+  ASSERT_NE(result, nullptr);
+  EXPECT_EQ(result->value, 3);
+  EXPECT_EQ(debugger.interpreter.hook_calls, 1);
+  EXPECT_TRUE(debugger.interpreter.told.empty());
+}
+
+TEST_F(DebugContextTest, ManyHandlesInOneCallNeedNoMoreMemoryThanAreOpen) {
+  const auto many = [](HPyContext* ctx, HPy, HPy arg) {
+    for (int i = 0; i < 100000; i++) HPy_Close(ctx, HPy_Dup(ctx, arg));
+    static_cast<void>(HPy_Dup(ctx, arg));
+    return HPy_Dup(ctx, ctx->h_None);
+  };
+  debugger.Call(many, 7);
+  const std::vector<handles::Slot*> open = OpenSlots(debugger.state, 0);
+  ASSERT_EQ(open.size(), 1u);
+  EXPECT_FALSE(LeakOf(debugger.state, *open[0]).opened->python.empty());
+}
+
+using DebugContextDeathTest = DebugContextTest;
+
+TEST_F(DebugContextDeathTest, AbortPrintsTheReportAndTheFatalText) {
+  debugger.state.settings.policy = Policy::kAbort;
+  EXPECT_DEATH(debugger.Call(UseAfterClose, 0),
+               "error\\[use-after-close\\](.|\n)*Invalid usage of already closed handle");
+  EXPECT_DEATH(debugger.Call(ReturnConstant, 0),
+               "error\\[return-of-constant\\](.|\n)*Invalid usage of already closed handle");
+}
+
+}  // namespace
+}  // namespace hpy::debug_ctx

@@ -1,0 +1,143 @@
+// An interpreter of a few lines: integers with reference counts behind an HPyContext, and a host that
+// records what it is asked. Enough for the debug context, which knows no other.
+#ifndef HPY_TESTS_CPP_FAKE_INTERPRETER_H_
+#define HPY_TESTS_CPP_FAKE_INTERPRETER_H_
+
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "debug_ctx/host.h"
+#include "debug_ctx/state.h"
+#include "hpy.h"
+
+namespace hpy::debug_ctx {
+
+struct alignas(16) FakeObject {
+  int64_t value = 0;
+  int64_t references = 1;
+};
+
+// One at a time: the functions of a context have no place for data.
+class FakeInterpreter final : public Host {
+ public:
+  FakeInterpreter() : Host(1) {
+    current = this;
+    context.name = "HPy Universal ABI (fake)";
+#define HPY_HANDLE(index, member, object) context.member = New(index);
+#include "hpy/abi/context.inc"
+    context.ctx_Dup = [](HPyContext*, HPy h) {
+      if (!HPy_IsNull(h)) Object(h)->references++;
+      return h;
+    };
+    context.ctx_Close = [](HPyContext*, HPy h) {
+      if (!HPy_IsNull(h)) Object(h)->references--;
+    };
+    context.ctx_Long_FromInt64_t = [](HPyContext*, int64_t v) { return current->New(v); };
+    context.ctx_Long_AsInt64_t = [](HPyContext*, HPy h) { return Object(h)->value; };
+    context.ctx_Add = [](HPyContext*, HPy a, HPy b) {
+      return current->New(Object(a)->value + Object(b)->value);
+    };
+    context.ctx_Is = [](HPyContext*, HPy a, HPy b) -> int { return a._i == b._i; };
+    context.ctx_Err_Occurred = [](HPyContext*) -> int { return !current->exception.empty(); };
+    context.ctx_Err_Clear = [](HPyContext*) { current->exception.clear(); };
+    context.ctx_Err_NoMemory = [](HPyContext*) { current->exception = "MemoryError"; };
+    context.ctx_Err_SetString = [](HPyContext*, HPy, const char* text) {
+      current->exception = text;
+    };
+    context.ctx_Err_WriteUnraisable = [](HPyContext*, HPy) { current->exception.clear(); };
+    context.ctx_Unicode_AsUTF8AndSize = [](HPyContext*, HPy, HPy_ssize_t* size) {
+      if (size != nullptr) *size = 4;
+      return "text";
+    };
+  }
+  ~FakeInterpreter() override { current = nullptr; }
+
+  static FakeObject* Object(HPy h) { return reinterpret_cast<FakeObject*>(h._i - 1); }
+  HPy New(int64_t value) {
+    objects.push_back(std::make_unique<FakeObject>());
+    objects.back()->value = value;
+    return HPy{reinterpret_cast<intptr_t>(objects.back().get()) + 1};
+  }
+  // References held beyond the constants' own.
+  int64_t References() const {
+    int64_t sum = 0;
+    for (const auto& object : objects) sum += object->references;
+    return sum - constants;
+  }
+
+  void* const* TupleItems(void*, HPy_ssize_t* size) override {
+    *size = 0;
+    return nullptr;
+  }
+  std::vector<leakdetector::PythonFrame> PythonFrames(int) override {
+    return {{"caller", "caller.py", 17}};
+  }
+  std::optional<std::string> Repr(HPy h) override { return std::to_string(Object(h)->value); }
+  std::string TypeName(HPy) override { return "int"; }
+  void Raise(const leakdetector::Violation& violation, HPy also) override {
+    exception = violation.message;
+    raised_also = also;
+    raised.push_back(violation);
+  }
+  bool Warn(const leakdetector::Violation& violation) override {
+    warned.push_back(violation);
+    return !warnings_are_errors;
+  }
+  void Notify(const leakdetector::Violation& violation) override { told.push_back(violation); }
+  [[noreturn]] void Fatal(const char* message) override {
+    std::fprintf(stderr, "Fatal: %s\n", message);
+    std::abort();
+  }
+  bool HasHook(Hook) override { return hook_installed; }
+  void CallHook(Hook) override { hook_calls++; }
+
+  static inline FakeInterpreter* current = nullptr;
+  static constexpr int64_t constants = 0
+#define HPY_HANDLE(...) +1
+#include "hpy/abi/context.inc"
+      ;
+  HPyContext context = {};
+  std::vector<std::unique_ptr<FakeObject>> objects;
+  std::string exception;
+  HPy raised_also = {};
+  std::vector<leakdetector::Violation> raised, warned, told;
+  bool warnings_are_errors = false;
+  bool hook_installed = false;
+  int hook_calls = 0;
+};
+
+// The debug context in front of it, and a way to call "extension functions".
+class FakeDebugger {
+ public:
+  FakeDebugger() : state(interpreter, &interpreter.context, {}) {
+    state.settings.policy = Policy::kRaise;
+  }
+
+  // Calls f(ctx, self, arg) as the interpreter would. The object of the result, or null.
+  FakeObject* Call(HPyFunc_o function, int64_t argument) {
+    const HPy self = interpreter.New(0), arg = interpreter.New(argument);
+    _HPyFunc_args_O args = {};
+    args.self = static_cast<cpy_PyObject*>(interpreter.Native(self));
+    args.arg = static_cast<cpy_PyObject*>(interpreter.Native(arg));
+    HPyContext* root = state.root();
+    root->ctx_CallRealFunctionFromTrampoline(
+        root, HPyFunc_O, reinterpret_cast<HPyCFunction>(reinterpret_cast<void (*)()>(function)),
+        &args);
+    interpreter.context.ctx_Close(&interpreter.context, self);
+    interpreter.context.ctx_Close(&interpreter.context, arg);
+    return reinterpret_cast<FakeObject*>(args.result);
+  }
+
+  FakeInterpreter interpreter;
+  State state;
+};
+
+}  // namespace hpy::debug_ctx
+
+#endif  // HPY_TESTS_CPP_FAKE_INTERPRETER_H_
