@@ -2,6 +2,8 @@
 # and what the room itself may see, and links nothing of CPython.
 
 find_package(GTest REQUIRED)
+file(MAKE_DIRECTORY "${HPY_ROOTS}/tests")
+file(CREATE_LINK "${PROJECT_SOURCE_DIR}/tests" "${HPY_ROOTS}/tests/tests" SYMBOLIC)
 
 foreach(_room stacktrace handles leakdetector debug_ctx)
   file(GLOB _sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/cpp/${_room}_*_test.cc")
@@ -9,7 +11,7 @@ foreach(_room stacktrace handles leakdetector debug_ctx)
     continue()
   endif()
   add_executable(${_room}_tests ${_sources})
-  target_include_directories(${_room}_tests PRIVATE ${${_room}_INCLUDES} "${PROJECT_SOURCE_DIR}/tests/cpp")
+  target_include_directories(${_room}_tests PRIVATE ${${_room}_INCLUDES} "${HPY_ROOTS}/tests")
   if(NOT _room STREQUAL "stacktrace")
     target_compile_definitions(${_room}_tests PRIVATE HPY_ABI_UNIVERSAL HPY_ABI_VIEW)
   endif()

@@ -8,12 +8,9 @@ set(HPY_PACKAGE "${PROJECT_BINARY_DIR}/python/hpy")
 file(GLOB HPY_CTX_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/runtime/ctx_*.c")
 file(GLOB HPY_UNIVERSAL_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/universal/*.cc")
 file(GLOB HPY_PYTHON_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/python/*.cc")
-set(HPY_EXTRA_SOURCES "")
-foreach(_name argparse builders buildvalue format helpers structseq)
-  if(EXISTS "${PROJECT_SOURCE_DIR}/runtime/${_name}.c")
-    list(APPEND HPY_EXTRA_SOURCES "${PROJECT_SOURCE_DIR}/runtime/${_name}.c")
-  endif()
-endforeach()
+# The rest of runtime/ are the helpers: they are compiled into every extension.
+file(GLOB HPY_EXTRA_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/runtime/*.c")
+list(FILTER HPY_EXTRA_SOURCES EXCLUDE REGEX "/ctx_[^/]*$")
 hpy_view(runtime PUBLIC)
 
 # hpy_static(TARGET ABI NAME FOLDER INCLUDES SOURCES...): a static library of what goes into every
