@@ -152,6 +152,14 @@ def test_default_is_the_cpython_abi_which_needs_no_hpy(project: Project) -> None
     assert (done.stdout, done.stderr) == ("3\n", "")
 
 
+def test_options_in_setup_cfg_and_behind_the_command(project: Project) -> None:
+    project.setup("build_ext", "-i", "--hpy-abi=universal", "--hpy-use-static-libs")
+    assert library("universal") in project.files()
+    project.write("setup.cfg", "[global]\nhpy_abi = hybrid\nhpy_use_static_libs = 1\n")
+    project.setup("build_ext", "-i")
+    assert library("hybrid") in project.files()
+
+
 def test_setup_of_the_documentation(make_project: ProjectFactory) -> None:
     project = make_project(
         setup="""\
@@ -208,21 +216,13 @@ def test_pip_install(
     make_project: ProjectFactory, setuptools: str, abi: str, tmp_path: Path
 ) -> None:
     project = make_project(setuptools)
-    options = f"--hpy-abi={abi} --hpy-use-static-libs"
     target = str(tmp_path / "site")
+    settings = ["--hpy-use-static-libs", f"--hpy-abi={abi}"]
     done = project.run(
-        *("-m", "pip", "install", "--no-build-isolation", "--no-deps", "--target", target),
-        *(f"--config-settings=--global-option={option}" for option in options.split()),
-        ".",
+        *("-m", "pip", "install", "--no-build-isolation", "--no-deps", "--use-pep517"),
+        *(f"--config-settings=--global-option={setting}" for setting in settings),
+        *("--target", target, "."),
     )
-    if setuptools == "58.1.0":
-        # It knows no --config-settings; its users write the options into setup.cfg.
-        project.write("setup.cfg", f"[global]\nhpy_abi = {abi}\nhpy_use_static_libs = 1\n")
-        shutil.rmtree(target, ignore_errors=True)
-        done = project.run(
-            *("-m", "pip", "install", "--no-build-isolation", "--no-deps", "--target", target),
-            ".",
-        )
     assert done.returncode == 0, done.stdout + done.stderr
     assert project.doc(path=target) == abi
 
@@ -269,8 +269,6 @@ def test_editable_installation(project: Project, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert {"example.py", library("universal")} <= project.files()
     assert project.doc() == "universal"
-    top_level = project.folder / "example_project.egg-info" / "top_level.txt"
-    assert top_level.read_text().split() == ["example"]
 
 
 def test_source_distribution_has_no_helper_sources(
@@ -283,8 +281,9 @@ def test_source_distribution_has_no_helper_sources(
         names = {Path(name).name for name in archive.getnames()}
     assert "example.c" in names
     assert not names & {"argparse.c", "helpers.c"}
-    sources = (project.folder / "example_project.egg-info" / "SOURCES.txt").read_text()
-    assert str(tree.STAGED) not in sources
+    egg_info = project.folder / "example_project.egg-info"
+    assert str(tree.STAGED) not in (egg_info / "SOURCES.txt").read_text()
+    assert (egg_info / "top_level.txt").read_text().split() == ["example"]
 
 
 def test_packages(make_project: ProjectFactory, setuptools: str) -> None:

@@ -107,23 +107,47 @@ def handle_hpy_ext_modules(dist: Distribution, attr: str, hpy_ext_modules: Any) 
             "hpy_ext_modules must be a list of Extension objects, not "
             f"{type(hpy_ext_modules).__name__}; write hpy_ext_modules=[Extension(...)]"
         )
-    # Set on the instance, for these are no options of a distribution without HPy extensions. A
-    # section [global] of setup.cfg may have set the values already.
-    dist.global_options = [
-        *dist.global_options,
-        (
-            "hpy-abi=",
-            None,
-            f"ABI of the HPy extensions: {', '.join(HPY_ABIS)} (default: {DEFAULT_HPY_ABI})",
-        ),
-        (
-            "hpy-use-static-libs",
-            None,
-            "link the static library that hpy ships instead of compiling its helper sources",
-        ),
-    ]
+    _add_options(dist)
+    # A section [global] of setup.cfg may have set the values already.
     if not hasattr(dist, "hpy_abi"):
         dist.hpy_abi = DEFAULT_HPY_ABI
     if not hasattr(dist, "hpy_use_static_libs"):
         dist.hpy_use_static_libs = False
     HPyDevel().fix_distribution(dist)
+
+
+_OPTIONS: list[tuple[str, str | None, str]] = [
+    (
+        "hpy-abi=",
+        None,
+        f"ABI of the HPy extensions: {', '.join(HPY_ABIS)} (default: {DEFAULT_HPY_ABI})",
+    ),
+    (
+        "hpy-use-static-libs",
+        None,
+        "link the static library that hpy ships instead of compiling its helper sources",
+    ),
+]
+
+
+def _add_options(dist: Distribution) -> None:
+    # On the class: setuptools takes the options from there again for each command.
+    cls = type(dist)
+    known = [option[0] for option in cls.global_options]
+    cls.global_options = [
+        *cls.global_options,
+        *(option for option in _OPTIONS if option[0] not in known),
+    ]
+    original = dist.parse_command_line
+
+    def parse_command_line() -> Any:
+        result = original()
+        # Some versions of setuptools put what pip gives them as a global option behind the command,
+        # where distutils takes it for an option of that command, which has none of this name.
+        for options in dist.command_options.values():
+            for name in ("hpy_abi", "hpy_use_static_libs"):
+                if name in options and options[name][0] == "command line":
+                    setattr(dist, name, options.pop(name)[1])
+        return result
+
+    dist.parse_command_line = parse_command_line  # type: ignore[method-assign]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     class Distribution:
         cmdclass: dict[str, type[Any]]
+        command_options: dict[str, dict[str, tuple[str, Any]]]
         ext_modules: list[Extension] | None
         ext_package: str | None
         global_options: list[tuple[str, str | None, str]]
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         hpy_ext_modules: list[Extension] | None
 
         def get_command_class(self, command: str) -> type[Any]: ...
+        def parse_command_line(self) -> Any: ...
 
     class Command:
         distribution: Distribution
