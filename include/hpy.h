@@ -20,8 +20,8 @@
  *
  *     HPy one = HPyLong_FromLong(ctx, 1);
  *     HPy sum = HPy_Add(ctx, arg, one);
- *     return sum;                           <- `one` is never closed: debug mode reports the leak, and
- *                                              names the line of HPyLong_FromLong
+ *     return sum;                     <- `one` is never closed: debug mode reports the leak, and
+ *                                        names the line of HPyLong_FromLong
  *
  * The older spelling of HPy 0.0.4 (HPyDef_METH with four fixed arguments, HPy_MODINIT with one,
  * HPyModule_Create, ...) is accepted as well; hpy/hpydef.h and hpy/hpymodule.h say how. */

@@ -1,11 +1,11 @@
 /* HPyListBuilder_Append and HPyTupleBuilder_Append, the builders of integers, and HPyBytesBuilder.
  *
- * Compiled into every extension, in every ABI, on the public API alone. include/hpy/builders.h is the
- * manual. All of it runs with the GIL held. */
+ * Compiled into every extension, in every ABI, on the public API alone. include/hpy/builders.h is
+ * the manual. All of it runs with the GIL held. */
 #define HPY_RUNTIME_SOURCE /* see hpy/runtime.h */
-#include "hpy.h"
-
 #include <string.h>
+
+#include "hpy.h"
 
 /* ---- Appending to the plain builders ---- */
 
@@ -117,7 +117,7 @@ typedef struct {
   HPy_ssize_t length;   /* in items */
   HPy_ssize_t capacity; /* in items */
   size_t item_size;
-  Trouble trouble;      /* the first one; Build reports it */
+  Trouble trouble; /* the first one; Build reports it */
 } Array;
 
 static void note(Array *array, Trouble trouble) {
@@ -189,7 +189,8 @@ static int is_fine(HPyContext *ctx, const Array *array) {
       HPyErr_SetString(ctx, ctx->h_SystemError, "an HPy builder was made with a negative size");
       return 0;
     case kBadIndex:
-      HPyErr_SetString(ctx, ctx->h_SystemError, "the index of an item of an HPy builder was out of range");
+      HPyErr_SetString(ctx, ctx->h_SystemError,
+                       "the index of an item of an HPy builder was out of range");
       return 0;
   }
   return 0;

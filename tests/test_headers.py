@@ -1,7 +1,8 @@
 """The headers compile in every ABI, language and compiler, and refuse what they have to refuse.
 
 Nothing here runs Python code in an extension; sources too long to stand in a test are in tests/abi.
-The headers under test are those of $HPY_INCLUDE, of the staged tree, or include/ and abi/ as they are.
+The headers under test are those of $HPY_INCLUDE, of the staged tree, or include/ and abi/ as they
+stand.
 """
 
 import ctypes
@@ -26,7 +27,7 @@ COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
 C_STANDARDS = ("c99", "c11", "c17")
 CXX_STANDARDS = ("c++11", "c++14", "c++17", "c++20")
 STRICT = ("-Wall", "-Wextra", "-Werror")
-# A designated initialiser of an author's own leaves members out, and `{0}` ends an array of parameters.
+# Initialisers of an author's own leave members out, and `{0}` ends an array of parameters.
 CXX_AUTHOR = ("-Wno-missing-field-initializers",)
 
 
@@ -143,7 +144,7 @@ def test_every_language(include: Path, abi: str, compiler: str) -> None:
 
 @pytest.mark.parametrize("abi", ABIS)
 def test_flags_of_builds(include: Path, abi: str) -> None:
-    """As the tests of HPy compile, and as CPython's own build does, to the end (code generation)."""
+    """As the tests of HPy compile, and as CPython's own build does, with code generation."""
     interpreter = (sysconfig.get_config_var("CFLAGS") or "").split()
     flags = [
         ("-Wall", "-Werror", "-O0"),
@@ -283,7 +284,7 @@ def test_handle_types_do_not_mix(include: Path) -> None:
 )
 def test_legacy_functions_are_refused_in_universal(include: Path, call: str) -> None:
     source = '#include "hpy.h"\nvoid *f(HPyContext *ctx, HPy h);\n'
-    source += "void *f(HPyContext *ctx, HPy h) { (void)h; return %s; }" % call
+    source += "void *f(HPyContext *ctx, HPy h) { (void)h; return CALL; }".replace("CALL", call)
     text = "Cannot use legacy functions when targeting the HPy Universal ABI"
     for compiler in COMPILERS:
         code, said = Case(compiler, "c99", "universal", source, ("-O1",)).compile(
@@ -401,7 +402,8 @@ def disassemble(file: Path) -> dict[str, list[str]]:
     for block in re.split(r"\n\n", text):
         head = re.match(r"\s*[0-9a-f]+ <([^>]+)>:\n", block)
         if head:
-            functions[head[1]] = re.sub(r"\n\s+[0-9a-f]+: (R_\S+\s+\S+)", r" \1", block).splitlines()[1:]
+            joined = re.sub(r"\n\s+[0-9a-f]+: (R_\S+\s+\S+)", r" \1", block)
+            functions[head[1]] = joined.splitlines()[1:]
     return functions
 
 
@@ -544,7 +546,8 @@ def test_entry_points_of_the_older_spelling(include: Path, tmp_path: Path) -> No
     definition = enter(library)
     assert (definition.doc, definition.size) == (None, 0)
     address = definition.defines[0]
-    assert address and not definition.defines[1]
+    assert address
+    assert not definition.defines[1]
     kind, slot = (ctypes.c_int.from_address(address + offset).value for offset in (0, 8))
     assert (kind, slot) == (1, 2000)  # HPyDef_Kind_Slot, HPy_mod_create
 

@@ -6,7 +6,8 @@
  *
  * A build system defines exactly one of them. The older spelling had HPY_UNIVERSAL_ABI for the
  * universal ABI and nothing for CPython's: the first means hybrid when Python.h was included before
- * (with the universal ABI that is an error), the second is understood where Python.h can be found. */
+ * (with the universal ABI that is an error), the second is understood where Python.h can be found.
+ */
 #ifndef HPY_ABI_CHOICE_H
 #define HPY_ABI_CHOICE_H
 
@@ -43,10 +44,14 @@
 #elif defined(HPY_ABI_HYBRID)
 #define HPY_ABI "hybrid"
 #else
+/* The message is one line. */
+/* clang-format off */
 #error "Cannot determine the desired HPy ABI: you must set one of HPY_ABI_CPYTHON, HPY_ABI_UNIVERSAL or HPY_ABI_HYBRID"
+/* clang-format on */
 #endif
 
-/* Versions with different majors are incompatible; minor N + 1 is binary compatible with minor N. */
+/* Versions with different majors are incompatible; minor N + 1 is binary compatible with minor N.
+ */
 #define HPY_ABI_VERSION 0
 #define HPY_ABI_VERSION_MINOR 0
 #define HPY_ABI_TAG "hpy0"

@@ -1,5 +1,6 @@
-/* Builders that the seeds of HPy sketch and no release of it has: appending to list and tuple builders,
- * builders of lists and tuples of integers without a handle per item, and a builder of bytes.
+/* Builders that the seeds of HPy sketch and no release of it has: appending to list and tuple
+ * builders, builders of lists and tuples of integers without a handle per item, and a builder of
+ * bytes.
  *
  *     HPyListBuilder builder = HPyListBuilder_New(ctx, 2);
  *     HPyListBuilder_Set(ctx, builder, 0, first);
@@ -11,20 +12,22 @@
  *     HPyListBuilder_i_Set(ctx, numbers, 0, 42);
  *     HPy list_of_ints = HPyListBuilder_i_Build(ctx, numbers);
  *
- * The rules are those of the plain builders: an item is not stolen; New, Set and Append do not report
- * errors, Build does: it raises, returns HPy_NULL, and consumes the builder in any case. Cancel consumes it
- * without building. An index is between 0 and the number of items so far.
+ * The rules are those of the plain builders: an item is not stolen; New, Set and Append do not
+ * report errors, Build does: it raises, returns HPy_NULL, and consumes the builder in any case.
+ * Cancel consumes it without building. An index is between 0 and the number of items so far.
  *
- * Compiled into the extension from runtime/builders.c, on the public API alone: an extension that uses
- * them runs on every host of its ABI. */
+ * Compiled into the extension from runtime/builders.c, on the public API alone: an extension that
+ * uses them runs on every host of its ABI. */
 #ifndef HPY_BUILDERS_H
 #define HPY_BUILDERS_H
 
-_HPy_BEGIN_C
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* Adds an item behind the last one. */
-HPyAPI_HELPER void HPyListBuilder_Append(HPyContext *ctx, HPyListBuilder builder, HPy h_item);
-HPyAPI_HELPER void HPyTupleBuilder_Append(HPyContext *ctx, HPyTupleBuilder builder, HPy h_item);
+HPyAPI_HELPER void HPyListBuilder_Append(HPyContext* ctx, HPyListBuilder builder, HPy h_item);
+HPyAPI_HELPER void HPyTupleBuilder_Append(HPyContext* ctx, HPyTupleBuilder builder, HPy h_item);
 
 /* Integers of 64 bits. The items of `size` that are not set are 0. */
 typedef struct {
@@ -34,52 +37,54 @@ typedef struct {
   intptr_t _i;
 } HPyTupleBuilder_i;
 
-HPyAPI_HELPER HPyListBuilder_i HPyListBuilder_i_New(HPyContext *ctx, HPy_ssize_t size);
-HPyAPI_HELPER void HPyListBuilder_i_Set(HPyContext *ctx, HPyListBuilder_i builder,
+HPyAPI_HELPER HPyListBuilder_i HPyListBuilder_i_New(HPyContext* ctx, HPy_ssize_t size);
+HPyAPI_HELPER void HPyListBuilder_i_Set(HPyContext* ctx, HPyListBuilder_i builder,
                                         HPy_ssize_t index, int64_t value);
-HPyAPI_HELPER void HPyListBuilder_i_Append(HPyContext *ctx, HPyListBuilder_i builder,
+HPyAPI_HELPER void HPyListBuilder_i_Append(HPyContext* ctx, HPyListBuilder_i builder,
                                            int64_t value);
-HPyAPI_HELPER HPy HPyListBuilder_i_Build(HPyContext *ctx, HPyListBuilder_i builder);
-HPyAPI_HELPER void HPyListBuilder_i_Cancel(HPyContext *ctx, HPyListBuilder_i builder);
+HPyAPI_HELPER HPy HPyListBuilder_i_Build(HPyContext* ctx, HPyListBuilder_i builder);
+HPyAPI_HELPER void HPyListBuilder_i_Cancel(HPyContext* ctx, HPyListBuilder_i builder);
 
-HPyAPI_HELPER HPyTupleBuilder_i HPyTupleBuilder_i_New(HPyContext *ctx, HPy_ssize_t size);
-HPyAPI_HELPER void HPyTupleBuilder_i_Set(HPyContext *ctx, HPyTupleBuilder_i builder,
+HPyAPI_HELPER HPyTupleBuilder_i HPyTupleBuilder_i_New(HPyContext* ctx, HPy_ssize_t size);
+HPyAPI_HELPER void HPyTupleBuilder_i_Set(HPyContext* ctx, HPyTupleBuilder_i builder,
                                          HPy_ssize_t index, int64_t value);
-HPyAPI_HELPER void HPyTupleBuilder_i_Append(HPyContext *ctx, HPyTupleBuilder_i builder,
+HPyAPI_HELPER void HPyTupleBuilder_i_Append(HPyContext* ctx, HPyTupleBuilder_i builder,
                                             int64_t value);
-HPyAPI_HELPER HPy HPyTupleBuilder_i_Build(HPyContext *ctx, HPyTupleBuilder_i builder);
-HPyAPI_HELPER void HPyTupleBuilder_i_Cancel(HPyContext *ctx, HPyTupleBuilder_i builder);
+HPyAPI_HELPER HPy HPyTupleBuilder_i_Build(HPyContext* ctx, HPyTupleBuilder_i builder);
+HPyAPI_HELPER void HPyTupleBuilder_i_Cancel(HPyContext* ctx, HPyTupleBuilder_i builder);
 
 /* A bytes object. The bytes of `size` that are not set are 0. */
 typedef struct {
   intptr_t _i;
 } HPyBytesBuilder;
 
-HPyAPI_HELPER HPyBytesBuilder HPyBytesBuilder_New(HPyContext *ctx, HPy_ssize_t size);
-HPyAPI_HELPER void HPyBytesBuilder_Set(HPyContext *ctx, HPyBytesBuilder builder, HPy_ssize_t index,
+HPyAPI_HELPER HPyBytesBuilder HPyBytesBuilder_New(HPyContext* ctx, HPy_ssize_t size);
+HPyAPI_HELPER void HPyBytesBuilder_Set(HPyContext* ctx, HPyBytesBuilder builder, HPy_ssize_t index,
                                        char byte);
-HPyAPI_HELPER void HPyBytesBuilder_Append(HPyContext *ctx, HPyBytesBuilder builder,
-                                          const char *bytes, HPy_ssize_t length);
-/* The bytes so far, to be written to in place; valid until the next Append, Build or Cancel. NULL, with
- * no exception set, after an error that Build is going to report. */
-HPyAPI_HELPER char *HPyBytesBuilder_Data(HPyContext *ctx, HPyBytesBuilder builder);
-HPyAPI_HELPER HPy HPyBytesBuilder_Build(HPyContext *ctx, HPyBytesBuilder builder);
-HPyAPI_HELPER void HPyBytesBuilder_Cancel(HPyContext *ctx, HPyBytesBuilder builder);
+HPyAPI_HELPER void HPyBytesBuilder_Append(HPyContext* ctx, HPyBytesBuilder builder,
+                                          const char* bytes, HPy_ssize_t length);
+/* The bytes so far, to be written to in place; valid until the next Append, Build or Cancel. NULL,
+ * with no exception set, after an error that Build is going to report. */
+HPyAPI_HELPER char* HPyBytesBuilder_Data(HPyContext* ctx, HPyBytesBuilder builder);
+HPyAPI_HELPER HPy HPyBytesBuilder_Build(HPyContext* ctx, HPyBytesBuilder builder);
+HPyAPI_HELPER void HPyBytesBuilder_Cancel(HPyContext* ctx, HPyBytesBuilder builder);
 
 /* ---- How Append reaches Build ----
  *
- * A plain builder is one word that its host gave out, so what was appended to it is kept beside it, in
- * records of this binary. Build and Cancel look for one; there is none unless a builder with appended
- * items is open. The list of them is defined in every unit and merged by the linker, and a record
- * brings its functions along, so a unit that never appends needs nothing from the runtime. */
+ * A plain builder is one word that its host gave out, so what was appended to it is kept beside it,
+ * in records of this binary. Build and Cancel look for one; there is none unless a builder with
+ * appended items is open. The list of them is defined in every unit and merged by the linker, and a
+ * record brings its functions along, so a unit that never appends needs nothing from the runtime.
+ */
 struct _HPyAppended {
-  struct _HPyAppended *next;
+  struct _HPyAppended* next;
   intptr_t builder;
   HPy items;  /* a list, or HPy_NULL after an error */
   int failed; /* there was no memory for an item */
-  /* Both consume the record. `join` also consumes `built`, which may be HPy_NULL with an exception. */
-  HPy (*join)(HPyContext *ctx, struct _HPyAppended *appended, HPy built);
-  void (*drop)(HPyContext *ctx, struct _HPyAppended *appended);
+  /* Both consume the record. `join` also consumes `built`, which may be HPy_NULL with an exception.
+   */
+  HPy (*join)(HPyContext* ctx, struct _HPyAppended* appended, HPy built);
+  void (*drop)(HPyContext* ctx, struct _HPyAppended* appended);
 };
 
 #if (defined(__GNUC__) || defined(__clang__)) && !defined(_WIN32)
@@ -89,16 +94,16 @@ struct _HPyAppended {
 #else
 #error "HPy does not know how this compiler merges definitions of a variable"
 #endif
-_HPy_MERGED struct _HPyAppended *_HPyBuilder_appended = NULL;
+_HPy_MERGED struct _HPyAppended* _HPyBuilder_appended = NULL;
 #undef _HPy_MERGED
 
 /* Takes the record of a builder out of the list. NULL when nothing was appended to it. */
-_HPy_UNUSED _HPy_COLD static struct _HPyAppended *_HPyBuilder_Take(intptr_t builder) {
-  struct _HPyAppended **link = &_HPyBuilder_appended;
+_HPy_UNUSED _HPy_COLD static struct _HPyAppended* _HPyBuilder_Take(intptr_t builder) {
+  struct _HPyAppended** link = &_HPyBuilder_appended;
   while (*link != NULL && (*link)->builder != builder) link = &(*link)->next;
   if (*link == NULL) return NULL;
   {
-    struct _HPyAppended *found = *link;
+    struct _HPyAppended* found = *link;
     *link = found->next;
     return found;
   }
@@ -111,8 +116,8 @@ _HPy_UNUSED _HPy_COLD static struct _HPyAppended *_HPyBuilder_Take(intptr_t buil
 #endif
 
 #define _HPy_BUILD_AND_CANCEL(Builder, word)                                                    \
-  HPyAPI_FUNC HPy HPy##Builder##_Build(HPyContext *ctx, HPy##Builder builder) {                 \
-    struct _HPyAppended *appended = NULL;                                                       \
+  HPyAPI_FUNC HPy HPy##Builder##_Build(HPyContext* ctx, HPy##Builder builder) {                 \
+    struct _HPyAppended* appended = NULL;                                                       \
     HPy built;                                                                                  \
     if (_HPy_UNLIKELY(_HPyBuilder_appended != NULL)) appended = _HPyBuilder_Take(builder.word); \
     built = _HPy_MEMBER(ctx, ctx_##Builder##_Build)(ctx, builder);                              \
@@ -123,8 +128,8 @@ _HPy_UNUSED _HPy_COLD static struct _HPyAppended *_HPyBuilder_Take(intptr_t buil
     }                                                                                           \
     return built;                                                                               \
   }                                                                                             \
-  HPyAPI_FUNC void HPy##Builder##_Cancel(HPyContext *ctx, HPy##Builder builder) {               \
-    struct _HPyAppended *appended = NULL;                                                       \
+  HPyAPI_FUNC void HPy##Builder##_Cancel(HPyContext* ctx, HPy##Builder builder) {               \
+    struct _HPyAppended* appended = NULL;                                                       \
     if (_HPy_UNLIKELY(_HPyBuilder_appended != NULL)) appended = _HPyBuilder_Take(builder.word); \
     _HPy_MEMBER(ctx, ctx_##Builder##_Cancel)(ctx, builder);                                     \
     _HPy_KEEP_FRAME();                                                                          \
@@ -133,11 +138,12 @@ _HPy_UNUSED _HPy_COLD static struct _HPyAppended *_HPyBuilder_Take(intptr_t buil
       _HPy_KEEP_FRAME();                                                                        \
     }                                                                                           \
   }
-_HPy_BUILD_AND_CANCEL(ListBuilder, _lst)
-_HPy_BUILD_AND_CANCEL(TupleBuilder, _tup)
+_HPy_BUILD_AND_CANCEL(ListBuilder, _lst) _HPy_BUILD_AND_CANCEL(TupleBuilder, _tup)
 #undef _HPy_BUILD_AND_CANCEL
 #undef _HPy_MEMBER
 
-_HPy_END_C
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* HPY_BUILDERS_H */

@@ -2,15 +2,17 @@
 #ifndef HPY_CONTEXT_H
 #define HPY_CONTEXT_H
 
-_HPy_BEGIN_C
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* In the universal and hybrid ABI this is binary interface: member i of the table lies 3 + i words
  * behind the start. In the CPython ABI it is private to a compilation unit and holds the constants
  * only. `ctx_version` is the older name of `abi_version`. */
 struct _HPyContext_s {
-  const char *name;
+  const char* name;
 #ifndef HPY_ABI_CPYTHON
-  void *_private;
+  void* _private;
 #endif
   _HPy_EXTENSION union {
     int abi_version;
@@ -24,6 +26,8 @@ struct _HPyContext_s {
 #include "hpy/abi/context.inc"
 };
 
-_HPy_END_C
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* HPY_CONTEXT_H */

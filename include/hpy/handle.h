@@ -2,10 +2,12 @@
 #ifndef HPY_HANDLE_H
 #define HPY_HANDLE_H
 
-_HPy_BEGIN_C
+#ifdef __cplusplus
+extern "C" {
+#endif
 
-/* CPython's types: real ones where Python.h may be used, incomplete ones that cannot be filled in the
- * universal ABI. */
+/* CPython's types: real ones where Python.h may be used, incomplete ones that cannot be filled in
+ * the universal ABI. */
 #ifdef HPY_ABI_UNIVERSAL
 typedef struct FORBIDDEN_cpy_PyObject cpy_PyObject;
 typedef struct FORBIDDEN_PyMethodDef cpy_PyMethodDef;
@@ -33,13 +35,13 @@ typedef uint32_t HPy_UCS4;
 #define HPY_SSIZE_T_MIN (-INTPTR_MAX - 1)
 #endif
 
-typedef cpy_PyObject *(*cpy_PyCFunction)(cpy_PyObject *, cpy_PyObject *const *, HPy_ssize_t);
-typedef int (*cpy_visitproc)(cpy_PyObject *, void *);
-typedef cpy_PyObject *(*cpy_getter)(cpy_PyObject *, void *);
-typedef int (*cpy_setter)(cpy_PyObject *, cpy_PyObject *, void *);
-typedef void (*cpy_PyCapsule_Destructor)(cpy_PyObject *);
-typedef cpy_PyObject *(*cpy_vectorcallfunc)(cpy_PyObject *callable, cpy_PyObject *const *args,
-                                            size_t nargsf, cpy_PyObject *kwnames);
+typedef cpy_PyObject* (*cpy_PyCFunction)(cpy_PyObject*, cpy_PyObject* const*, HPy_ssize_t);
+typedef int (*cpy_visitproc)(cpy_PyObject*, void*);
+typedef cpy_PyObject* (*cpy_getter)(cpy_PyObject*, void*);
+typedef int (*cpy_setter)(cpy_PyObject*, cpy_PyObject*, void*);
+typedef void (*cpy_PyCapsule_Destructor)(cpy_PyObject*);
+typedef cpy_PyObject* (*cpy_vectorcallfunc)(cpy_PyObject* callable, cpy_PyObject* const* args,
+                                            size_t nargsf, cpy_PyObject* kwnames);
 
 /* Each of these is a struct with one word, so that the compiler refuses comparisons, arithmetic and
  * mixing them up. All bits zero is the null of every one of them, in every ABI and mode. */
@@ -71,15 +73,21 @@ typedef struct _HPyContext_s HPyContext;
 
 #ifdef __cplusplus
 #ifdef _MSC_VER
-#define HPy_NULL {0}
-#define HPyField_NULL {0}
+#define HPy_NULL \
+  { 0 }
+#define HPyField_NULL \
+  { 0 }
 #else
-#define HPy_NULL HPy{0}
-#define HPyField_NULL HPyField{0}
+#define HPy_NULL \
+  HPy { 0 }
+#define HPyField_NULL \
+  HPyField { 0 }
 #endif
 #else
-#define HPy_NULL (HPy){0}
-#define HPyField_NULL (HPyField){0}
+#define HPy_NULL \
+  (HPy) { 0 }
+#define HPyField_NULL \
+  (HPyField) { 0 }
 #endif
 
 /* They look at `_i` only, so HPy_IsNull takes an HPyField or an HPyTracker too. */
@@ -87,13 +95,13 @@ typedef struct _HPyContext_s HPyContext;
 #define HPyField_IsNull(field) ((field)._i == 0)
 
 /* The bit pattern of a handle as a pointer and back. Ownership is unaffected. */
-HPyAPI_UNUSED HPy HPy_FromVoidP(void *p) {
+HPyAPI_UNUSED HPy HPy_FromVoidP(void* p) {
   HPy handle;
   handle._i = (intptr_t)p;
   return handle;
 }
 
-HPyAPI_UNUSED void *HPy_AsVoidP(HPy h) { return (void *)h._i; }
+HPyAPI_UNUSED void* HPy_AsVoidP(HPy h) { return (void*)h._i; }
 
 typedef enum {
   HPy_LT = 0,
@@ -119,19 +127,21 @@ typedef enum {
 
 /* The layout of Py_buffer, with an owned handle in the place of the object pointer. */
 typedef struct {
-  void *buf;
+  void* buf;
   HPy obj;
   HPy_ssize_t len;
   HPy_ssize_t itemsize;
   int readonly;
   int ndim;
-  char *format;
-  HPy_ssize_t *shape;
-  HPy_ssize_t *strides;
-  HPy_ssize_t *suboffsets;
-  void *internal;
+  char* format;
+  HPy_ssize_t* shape;
+  HPy_ssize_t* strides;
+  HPy_ssize_t* suboffsets;
+  void* internal;
 } HPy_buffer;
 
-_HPy_END_C
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* HPY_HANDLE_H */

@@ -4,15 +4,17 @@
 
 #include "hpy/slots.h"
 
-_HPy_BEGIN_C
+#ifdef __cplusplus
+extern "C" {
+#endif
 
-typedef void *(*HPyCFunction)(void);
+typedef void* (*HPyCFunction)(void);
 
 /* What HPy_tp_traverse calls for each of the object's fields. */
-typedef int (*HPyFunc_visitproc)(HPyField *, void *);
+typedef int (*HPyFunc_visitproc)(HPyField*, void*);
 
-/* Only the first four are legal for a method. The enumerators have to stay enumerators: the definition
- * macros paste their names. */
+/* Only the first four are legal for a method. The enumerators have to stay enumerators: the
+ * definition macros paste their names. */
 typedef enum {
 #define HPY_SIGNATURE(value, NAME, ...) HPyFunc_##NAME = value,
 #define HPY_SIGNATURE_BARE(value, NAME, ...) HPyFunc_##NAME = value,
@@ -21,8 +23,8 @@ typedef enum {
   _HPyFunc_Signature_END
 } HPyFunc_Signature;
 
-/* HPyFunc_binaryfunc points to an implementation; _HPyFuncType_HPyFunc_BINARYFUNC is its function type,
- * with which HPyFunc_DECLARE declares one. */
+/* HPyFunc_binaryfunc points to an implementation; _HPyFuncType_HPyFunc_BINARYFUNC is its function
+ * type, with which HPyFunc_DECLARE declares one. */
 #define HPY_SIGNATURE(value, NAME, type, ret, params, ...) \
   typedef ret(*type) params;                               \
   typedef ret _HPyFuncType_HPyFunc_##NAME params;
@@ -37,6 +39,8 @@ typedef enum {
   _HPySlot_Slot_END
 } HPySlot_Slot;
 
-_HPy_END_C
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* HPY_HPYFUNC_H */

@@ -2,13 +2,16 @@
 #ifndef HPY_INLINE_HELPERS_H
 #define HPY_INLINE_HELPERS_H
 
-_HPy_BEGIN_C
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* PP is the address of a pointer to the type's struct. */
-#define HPy_New(ctx, cls, PP) _HPy_New(ctx, cls, (void **)(PP))
+#define HPy_New(ctx, cls, PP) _HPy_New(ctx, cls, (void**)(PP))
 
-/* Translates the older spelling of the legacy shape, in a copy: the binary interface never sees it. */
-HPyAPI_FUNC HPy HPyType_FromSpec(HPyContext *ctx, HPyType_Spec *spec, HPyType_SpecParam *params) {
+/* Translates the older spelling of the legacy shape, in a copy: the binary interface never sees it.
+ */
+HPyAPI_FUNC HPy HPyType_FromSpec(HPyContext* ctx, HPyType_Spec* spec, HPyType_SpecParam* params) {
 #ifdef HPY_OLD_GETSET
   /* In a file of the older spelling the object shape means `.legacy = 0`. */
   if (spec->legacy_slots != NULL && spec->_shape_bits == (int32_t)HPyType_BuiltinShape_Object) {
@@ -25,23 +28,23 @@ HPyAPI_FUNC HPy HPyType_FromSpec(HPyContext *ctx, HPyType_Spec *spec, HPyType_Sp
 }
 
 /* `return HPyErr_SetFromErrno(ctx, ctx->h_OSError);`: reads the C variable errno. */
-HPyAPI_FUNC HPy HPyErr_SetFromErrno(HPyContext *ctx, HPy h_type) {
+HPyAPI_FUNC HPy HPyErr_SetFromErrno(HPyContext* ctx, HPy h_type) {
   return HPyErr_SetFromErrnoWithFilenameObjects(ctx, h_type, HPy_NULL, HPy_NULL);
 }
 
-HPyAPI_FUNC HPy HPyErr_SetFromErrnoWithFilenameObject(HPyContext *ctx, HPy h_type, HPy filename) {
+HPyAPI_FUNC HPy HPyErr_SetFromErrnoWithFilenameObject(HPyContext* ctx, HPy h_type, HPy filename) {
   return HPyErr_SetFromErrnoWithFilenameObjects(ctx, h_type, filename, HPy_NULL);
 }
 
 /* A new tuple of n handles, which stay the caller's. */
-HPyAPI_UNUSED HPy HPyTuple_Pack(HPyContext *ctx, HPy_ssize_t n, ...) {
+HPyAPI_UNUSED HPy HPyTuple_Pack(HPyContext* ctx, HPy_ssize_t n, ...) {
   HPy few[16];
-  HPy *items = few;
+  HPy* items = few;
   HPy result;
   HPy_ssize_t i;
   va_list arguments;
   if (n > 16) {
-    items = (HPy *)malloc((size_t)n * sizeof(HPy));
+    items = (HPy*)malloc((size_t)n * sizeof(HPy));
     if (items == NULL) return HPyErr_NoMemory(ctx);
   }
   va_start(arguments, n);
@@ -52,20 +55,20 @@ HPyAPI_UNUSED HPy HPyTuple_Pack(HPyContext *ctx, HPy_ssize_t n, ...) {
   return result;
 }
 
-HPyAPI_FUNC int HPy_DelAttr(HPyContext *ctx, HPy obj, HPy name) {
+HPyAPI_FUNC int HPy_DelAttr(HPyContext* ctx, HPy obj, HPy name) {
   return HPy_SetAttr(ctx, obj, name, HPy_NULL);
 }
 
-HPyAPI_FUNC int HPy_DelAttr_s(HPyContext *ctx, HPy obj, const char *utf8_name) {
+HPyAPI_FUNC int HPy_DelAttr_s(HPyContext* ctx, HPy obj, const char* utf8_name) {
   return HPy_SetAttr_s(ctx, obj, utf8_name, HPy_NULL);
 }
 
-HPyAPI_FUNC HPy HPyBool_FromLong(HPyContext *ctx, long v) { return HPyBool_FromBool(ctx, v != 0); }
+HPyAPI_FUNC HPy HPyBool_FromLong(HPyContext* ctx, long v) { return HPyBool_FromBool(ctx, v != 0); }
 
-/* What PySlice_AdjustIndices does: clips *start and *stop to a sequence of `length` items, and returns
- * how many items the slice has. `step` is not 0 and not below -HPY_SSIZE_T_MAX. */
-HPyAPI_UNUSED HPy_ssize_t HPySlice_AdjustIndices(HPyContext *ctx, HPy_ssize_t length,
-                                                 HPy_ssize_t *start, HPy_ssize_t *stop,
+/* What PySlice_AdjustIndices does: clips *start and *stop to a sequence of `length` items, and
+ * returns how many items the slice has. `step` is not 0 and not below -HPY_SSIZE_T_MAX. */
+HPyAPI_UNUSED HPy_ssize_t HPySlice_AdjustIndices(HPyContext* ctx, HPy_ssize_t length,
+                                                 HPy_ssize_t* start, HPy_ssize_t* stop,
                                                  HPy_ssize_t step) {
   const HPy_ssize_t lowest = step < 0 ? -1 : 0;
   const HPy_ssize_t highest = step < 0 ? length - 1 : length;
@@ -89,7 +92,7 @@ HPyAPI_UNUSED HPy_ssize_t HPySlice_AdjustIndices(HPyContext *ctx, HPy_ssize_t le
 }
 
 /* receiver.name(*args, **kw); args and kw may be HPy_NULL. */
-HPyAPI_FUNC HPy HPy_CallMethodTupleDict(HPyContext *ctx, HPy name, HPy receiver, HPy args, HPy kw) {
+HPyAPI_FUNC HPy HPy_CallMethodTupleDict(HPyContext* ctx, HPy name, HPy receiver, HPy args, HPy kw) {
   HPy result;
   HPy method = HPy_GetAttr(ctx, receiver, name);
   if (HPy_IsNull(method)) return HPy_NULL;
@@ -98,7 +101,7 @@ HPyAPI_FUNC HPy HPy_CallMethodTupleDict(HPyContext *ctx, HPy name, HPy receiver,
   return result;
 }
 
-HPyAPI_FUNC HPy HPy_CallMethodTupleDict_s(HPyContext *ctx, const char *utf8_name, HPy receiver,
+HPyAPI_FUNC HPy HPy_CallMethodTupleDict_s(HPyContext* ctx, const char* utf8_name, HPy receiver,
                                           HPy args, HPy kw) {
   HPy result;
   HPy method = HPy_GetAttr_s(ctx, receiver, utf8_name);
@@ -108,43 +111,44 @@ HPyAPI_FUNC HPy HPy_CallMethodTupleDict_s(HPyContext *ctx, const char *utf8_name
   return result;
 }
 
-/* In an HPy_tp_traverse function, whose parameters are named `visit` and `arg`: visits one field. */
-#define HPy_VISIT(PF)                                     \
-  do {                                                    \
-    HPyField *_hpy_field = (PF);                          \
-    if (!HPyField_IsNull(*_hpy_field)) {                  \
-      const int _hpy_visited = visit(_hpy_field, arg);    \
-      if (_hpy_visited != 0) return _hpy_visited;         \
-    }                                                     \
+/* In an HPy_tp_traverse function, whose parameters are named `visit` and `arg`: visits one field.
+ */
+#define HPy_VISIT(PF)                                  \
+  do {                                                 \
+    HPyField* _hpy_field = (PF);                       \
+    if (!HPyField_IsNull(*_hpy_field)) {               \
+      const int _hpy_visited = visit(_hpy_field, arg); \
+      if (_hpy_visited != 0) return _hpy_visited;      \
+    }                                                  \
   } while (0)
 
 /* Returns a new handle to True or False from the function: the comparison of two C values. */
-#define HPy_RETURN_RICHCOMPARE(ctx, v1, v2, op)                          \
-  do {                                                                   \
-    bool _hpy_compared = false;                                          \
-    switch (op) {                                                        \
-      case HPy_EQ:                                                       \
-        _hpy_compared = (v1) == (v2);                                    \
-        break;                                                           \
-      case HPy_NE:                                                       \
-        _hpy_compared = (v1) != (v2);                                    \
-        break;                                                           \
-      case HPy_LT:                                                       \
-        _hpy_compared = (v1) < (v2);                                     \
-        break;                                                           \
-      case HPy_GT:                                                       \
-        _hpy_compared = (v1) > (v2);                                     \
-        break;                                                           \
-      case HPy_LE:                                                       \
-        _hpy_compared = (v1) <= (v2);                                    \
-        break;                                                           \
-      case HPy_GE:                                                       \
-        _hpy_compared = (v1) >= (v2);                                    \
-        break;                                                           \
-      default:                                                           \
-        HPy_FatalError(ctx, "Invalid value for HPy_RichCmpOp");          \
-    }                                                                    \
-    return HPyBool_FromBool(ctx, _hpy_compared);                         \
+#define HPy_RETURN_RICHCOMPARE(ctx, v1, v2, op)                 \
+  do {                                                          \
+    bool _hpy_compared = false;                                 \
+    switch (op) {                                               \
+      case HPy_EQ:                                              \
+        _hpy_compared = (v1) == (v2);                           \
+        break;                                                  \
+      case HPy_NE:                                              \
+        _hpy_compared = (v1) != (v2);                           \
+        break;                                                  \
+      case HPy_LT:                                              \
+        _hpy_compared = (v1) < (v2);                            \
+        break;                                                  \
+      case HPy_GT:                                              \
+        _hpy_compared = (v1) > (v2);                            \
+        break;                                                  \
+      case HPy_LE:                                              \
+        _hpy_compared = (v1) <= (v2);                           \
+        break;                                                  \
+      case HPy_GE:                                              \
+        _hpy_compared = (v1) >= (v2);                           \
+        break;                                                  \
+      default:                                                  \
+        HPy_FatalError(ctx, "Invalid value for HPy_RichCmpOp"); \
+    }                                                           \
+    return HPyBool_FromBool(ctx, _hpy_compared);                \
   } while (0)
 
 /* A block in which other threads run Python. No API function may be called in it. */
@@ -152,7 +156,7 @@ HPyAPI_FUNC HPy HPy_CallMethodTupleDict_s(HPyContext *ctx, const char *utf8_name
   {                                 \
     HPyThreadState _token = HPy_LeavePythonExecution(ctx);
 #define HPy_END_LEAVE_PYTHON(ctx)          \
-    HPy_ReenterPythonExecution(ctx, _token); \
+  HPy_ReenterPythonExecution(ctx, _token); \
   }
 
 /* pid_t as a Python int, and its format unit. */
@@ -170,6 +174,8 @@ HPyAPI_FUNC HPy HPy_CallMethodTupleDict_s(HPyContext *ctx, const char *utf8_name
 #define HPyLong_AsPid HPyLong_AsLongLong
 #endif
 
-_HPy_END_C
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* HPY_INLINE_HELPERS_H */

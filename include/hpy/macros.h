@@ -3,12 +3,8 @@
 #define HPY_MACROS_H
 
 #ifdef __cplusplus
-#define _HPy_BEGIN_C extern "C" {
-#define _HPy_END_C }
 #define _HPy_EXTERN_C extern "C"
 #else
-#define _HPy_BEGIN_C
-#define _HPy_END_C
 #define _HPy_EXTERN_C
 #endif
 
@@ -20,9 +16,9 @@
 #define _HPy_COLD __attribute__((cold, noinline))
 #define _HPy_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 #define _HPy_EXTENSION __extension__
-/* A call that is the last thing a function does becomes a jump, and the frame of the function is gone
- * from stack traces. An asm statement behind the call keeps it: it has to be executed after the call
- * returned, and before the function does. It costs no instruction. */
+/* A call that is the last thing a function does becomes a jump, and the frame of the function is
+ * gone from stack traces. An asm statement behind the call keeps it: it has to be executed after
+ * the call returned, and before the function does. It costs no instruction. */
 #define _HPy_KEEP_FRAME() __asm__ __volatile__("")
 #else
 #define _HPy_UNUSED
@@ -39,12 +35,14 @@
 #define _HPy_KEEP_FRAME() ((void)0)
 #endif
 
-/* g++ -Wextra complains about designated initialisers that leave members out, as the optional ones of
- * the definition macros do. */
+/* g++ -Wextra complains about designated initialisers that leave members out, as the optional ones
+ * of the definition macros do. */
 #if defined(__cplusplus) && defined(__GNUC__)
-#define _HPy_BEGIN_PARTIAL            \
-  _Pragma("GCC diagnostic push")      \
+/* clang-format off */
+#define _HPy_BEGIN_PARTIAL       \
+  _Pragma("GCC diagnostic push") \
   _Pragma("GCC diagnostic ignored \"-Wmissing-field-initializers\"")
+/* clang-format on */
 #define _HPy_END_PARTIAL _Pragma("GCC diagnostic pop")
 #else
 #define _HPy_BEGIN_PARTIAL
@@ -72,9 +70,9 @@
 #define HPy_EXPORTED_FUNC _HPy_EXTERN_C HPy_EXPORTED_SYMBOL
 #define HPyMODINIT_FUNC HPy_EXPORTED_FUNC HPy /* older spelling */
 
-/* Inline functions. Those of the universal and hybrid ABI are always inlined, so that the call through
- * the context is made by the extension's own function, whatever the level of optimisation: that is
- * the frame which reports name. */
+/* Inline functions. Those of the universal and hybrid ABI are always inlined, so that the call
+ * through the context is made by the extension's own function, whatever the level of optimisation:
+ * that is the frame which reports name. */
 #define HPyAPI_UNUSED _HPy_UNUSED static inline
 #ifdef HPY_ABI_CPYTHON
 #define HPyAPI_FUNC HPyAPI_UNUSED
@@ -87,8 +85,8 @@
 #define HPyAPI_IMPL _HPy_HIDDEN
 #define HPyAPI_HELPER _HPy_HIDDEN
 
-/* Preprocessor tools: paste after expansion, take the n-th argument, drop the first ones. The lists end
- * with an argument more than is needed, so that `...` is never empty (C99, -pedantic). */
+/* Preprocessor tools: paste after expansion, take the n-th argument, drop the first ones. The lists
+ * end with an argument more than is needed, so that `...` is never empty (C99, -pedantic). */
 #define _HPy_CAT(a, b) _HPy_CAT_(a, b)
 #define _HPy_CAT_(a, b) a##b
 #define _HPy_1ST(first, ...) first
@@ -101,8 +99,8 @@
 #define _HPy_EAT(...)
 #define _HPy_UNPAREN(...) __VA_ARGS__
 
-/* Expands to FOUND when prefix##name is a macro of the form `~, FOUND,` and to `otherwise` when it is
- * no macro: then the paste is one identifier, and `otherwise` is the second argument. */
+/* Expands to FOUND when prefix##name is a macro of the form `~, FOUND,` and to `otherwise` when it
+ * is no macro: then the paste is one identifier, and `otherwise` is the second argument. */
 #define _HPy_PROBE(prefix, name, otherwise) _HPy_2ND(_HPy_CAT(prefix, name), otherwise, ~)
 
 #endif /* HPY_MACROS_H */

@@ -2,6 +2,8 @@
  *
  * Compile-only, in every ABI. The list is written out on purpose, and not made from the table: it
  * says what binaries that exist were compiled with. Only lines at the end may ever be added. */
+/* Lists of macro calls, and code as authors write it. */
+/* clang-format off */
 #include "hpy.h"
 
 #define ASSERT(NAME, CONDITION) typedef char assert_##NAME[(CONDITION) ? 1 : -1];

@@ -1,4 +1,6 @@
 /* A definition for every slot, and a trampoline for every signature. Compiled, never run. */
+/* Lists of macro calls, and code as authors write it. */
+/* clang-format off */
 #include "hpy.h"
 
 /* The implementations are somewhere else: only their prototypes matter. */
@@ -34,41 +36,41 @@ void (*trampolines[])(void) = {
   static HPy_hash_t NAME(HPyContext *ctx, HPy v) { return HPy_Hash(ctx, v); }
 #define BODY_SSIZEARGFUNC(NAME) \
   static HPy NAME(HPyContext *ctx, HPy v, HPy_ssize_t n) { return HPy_GetItem_i(ctx, v, n); }
-#define BODY_SSIZEOBJARGPROC(NAME)                                     \
-  static int NAME(HPyContext *ctx, HPy v, HPy_ssize_t n, HPy value) {  \
-    return HPy_SetItem_i(ctx, v, n, value);                            \
+#define BODY_SSIZEOBJARGPROC(NAME)                                    \
+  static int NAME(HPyContext *ctx, HPy v, HPy_ssize_t n, HPy value) { \
+    return HPy_SetItem_i(ctx, v, n, value);                           \
   }
 #define BODY_OBJOBJARGPROC(NAME) \
   static int NAME(HPyContext *ctx, HPy v, HPy w, HPy z) { return HPy_SetItem(ctx, v, w, z); }
 #define BODY_OBJOBJPROC(NAME) \
   static int NAME(HPyContext *ctx, HPy v, HPy w) { return HPy_Contains(ctx, v, w); }
-#define BODY_GETBUFFERPROC(NAME)                                       \
+#define BODY_GETBUFFERPROC(NAME)                                         \
   static int NAME(HPyContext *ctx, HPy v, HPy_buffer *view, int flags) { \
-    view->obj = HPy_Dup(ctx, v);                                       \
-    return flags;                                                      \
+    view->obj = HPy_Dup(ctx, v);                                         \
+    return flags;                                                        \
   }
 #define BODY_RELEASEBUFFERPROC(NAME) \
   static void NAME(HPyContext *ctx, HPy v, HPy_buffer *view) { HPy_Is(ctx, v, view->obj); }
-#define BODY_KEYWORDS(NAME)                                                                    \
-  static HPy NAME(HPyContext *ctx, HPy v, const HPy *args, size_t nargs, HPy kwnames) {        \
-    return HPy_Call(ctx, v, args, nargs, kwnames);                                             \
+#define BODY_KEYWORDS(NAME)                                                             \
+  static HPy NAME(HPyContext *ctx, HPy v, const HPy *args, size_t nargs, HPy kwnames) { \
+    return HPy_Call(ctx, v, args, nargs, kwnames);                                      \
   }
-#define BODY_INITPROC(NAME)                                                                     \
-  static int NAME(HPyContext *ctx, HPy v, const HPy *args, HPy_ssize_t nargs, HPy kw) {         \
-    return nargs > 0 && HPy_Is(ctx, args[0], kw) ? HPy_IsTrue(ctx, v) : 0;                      \
+#define BODY_INITPROC(NAME)                                                             \
+  static int NAME(HPyContext *ctx, HPy v, const HPy *args, HPy_ssize_t nargs, HPy kw) { \
+    return nargs > 0 && HPy_Is(ctx, args[0], kw) ? HPy_IsTrue(ctx, v) : 0;              \
   }
-#define BODY_NEWFUNC(NAME)                                                                      \
-  static HPy NAME(HPyContext *ctx, HPy v, const HPy *args, HPy_ssize_t nargs, HPy kw) {         \
-    return HPyType_GenericNew(ctx, v, args, nargs, kw);                                         \
+#define BODY_NEWFUNC(NAME)                                                              \
+  static HPy NAME(HPyContext *ctx, HPy v, const HPy *args, HPy_ssize_t nargs, HPy kw) { \
+    return HPyType_GenericNew(ctx, v, args, nargs, kw);                                 \
   }
-#define BODY_RICHCMPFUNC(NAME)                                             \
-  static HPy NAME(HPyContext *ctx, HPy v, HPy w, HPy_RichCmpOp op) {       \
-    return HPy_RichCompare(ctx, v, w, (int)op);                            \
+#define BODY_RICHCMPFUNC(NAME)                                       \
+  static HPy NAME(HPyContext *ctx, HPy v, HPy w, HPy_RichCmpOp op) { \
+    return HPy_RichCompare(ctx, v, w, (int)op);                      \
   }
-#define BODY_TRAVERSEPROC(NAME)                                            \
-  static int NAME(void *object, HPyFunc_visitproc visit, void *arg) {      \
-    HPy_VISIT((HPyField *)object);                                         \
-    return 0;                                                              \
+#define BODY_TRAVERSEPROC(NAME)                                       \
+  static int NAME(void *object, HPyFunc_visitproc visit, void *arg) { \
+    HPy_VISIT((HPyField *)object);                                    \
+    return 0;                                                         \
   }
 #define BODY_DESTRUCTOR(NAME) static void NAME(HPyContext *ctx, HPy v) { _HPy_Dump(ctx, v); }
 #define BODY_DESTROYFUNC(NAME) static void NAME(void *object) { free(object); }

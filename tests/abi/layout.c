@@ -2,6 +2,8 @@
  *
  * Compile-only, in every ABI, for 64-bit platforms. Written out on purpose, and not made from abi/:
  * it says what binaries that exist were compiled with. */
+/* Lists of macro calls, and code as authors write it. */
+/* clang-format off */
 #include "hpy.h"
 
 #define ASSERT(NAME, CONDITION) typedef char assert_##NAME[(CONDITION) ? 1 : -1];
@@ -357,8 +359,8 @@ PROTOTYPE(HPyFunc_mod_create, HPy, (HPyContext *, HPy))
 /* ---- What the trampolines of the universal and hybrid ABI pass on ---- */
 
 #ifndef HPY_ABI_CPYTHON
-#define ARGUMENT(SIGNATURE, MEMBER, VALUE)  \
-  ASSERT(argument_##SIGNATURE##_##MEMBER,   \
+#define ARGUMENT(SIGNATURE, MEMBER, VALUE) \
+  ASSERT(argument_##SIGNATURE##_##MEMBER,  \
          offsetof(struct _HPyFunc_args_##SIGNATURE, MEMBER) == (VALUE))
 #define ARGUMENTS(SIGNATURE, VALUE) \
   ASSERT(arguments_##SIGNATURE, sizeof(_HPyFunc_args_##SIGNATURE) == (VALUE))

@@ -1,4 +1,6 @@
 /* Every macro of the headers in today's spelling. Compiled, never run; tests/test_headers.py. */
+/* Lists of macro calls, and code as authors write it. */
+/* clang-format off */
 #include "hpy.h"
 
 /* Macros that authors define, and one-letter names: no expansion may contain them. */
@@ -75,7 +77,7 @@ static HPy j_implementation(HPyContext *ctx, HPy self, const HPy *args, size_t n
 }
 
 /* In the author's own macro, with pasted arguments, on the line of the function that follows. */
-#define POINT_OP(NAME) \
+#define POINT_OP(NAME)                                   \
   HPyDef_SLOT_IMPL(p_##NAME, NAME##_impl, HPy_nb_##NAME) \
   static HPy NAME##_impl(HPyContext *ctx, HPy v, HPy w) { (void)w; return HPy_Dup(ctx, v); }
 POINT_OP(and) POINT_OP(or) POINT_OP(xor)

@@ -1,4 +1,6 @@
 /* The spelling of HPy 0.0.4, that of the seeds. Compiled, never run; tests/test_headers.py. */
+/* Lists of macro calls, and code as authors write it. */
+/* clang-format off */
 #define HPY_OLD_GETSET
 #include "hpy.h"
 
@@ -39,7 +41,7 @@ static HPy keywords_impl(HPyContext *ctx, HPy self, HPy *args, HPy_ssize_t nargs
 }
 
 /* In a macro, with pasted arguments. */
-#define UNARY(NAME) \
+#define UNARY(NAME)                                 \
   HPyDef_SLOT(p_##NAME, NAME##_impl, HPy_nb_##NAME) \
   static HPy NAME##_impl(HPyContext *ctx, HPy self) { return HPy_Dup(ctx, self); }
 UNARY(negative) UNARY(positive)

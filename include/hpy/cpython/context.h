@@ -2,26 +2,30 @@
 #ifndef HPY_CPYTHON_CONTEXT_H
 #define HPY_CPYTHON_CONTEXT_H
 
-_HPy_BEGIN_C
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 static HPyContext _HPyCPy_context _HPy_UNUSED;
 
-/* Half of the constants are variables of CPython (PyExc_ValueError, ...), so no initialiser can have
- * them; they are filled in when the unit enters its first function. That needs no HPy_MODINIT in
- * the unit, and no static constructor. The GIL is held. What they refer to is immortal, or lives as long
- * as the interpreter. */
-_HPy_UNUSED _HPy_COLD static void _HPyCPy_FillContext(HPyContext *ctx) {
+/* Half of the constants are variables of CPython (PyExc_ValueError, ...), so no initialiser can
+ * have them; they are filled in when the unit enters its first function. That needs no HPy_MODINIT
+ * in the unit, and no static constructor. The GIL is held. What they refer to is immortal, or lives
+ * as long as the interpreter. */
+_HPy_UNUSED _HPy_COLD static void _HPyCPy_FillContext(HPyContext* ctx) {
   ctx->name = "HPy CPython ABI";
   ctx->abi_version = HPY_ABI_VERSION;
 #define HPY_HANDLE(index, member, object) ctx->member = _HPyCPy_FromObject(object);
 #include "hpy/abi/context.inc"
 }
 
-HPyAPI_UNUSED HPyContext *_HPyGetContext(void) {
+HPyAPI_UNUSED HPyContext* _HPyGetContext(void) {
   if (_HPy_UNLIKELY(_HPyCPy_context.name == NULL)) _HPyCPy_FillContext(&_HPyCPy_context);
   return &_HPyCPy_context;
 }
 
-_HPy_END_C
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* HPY_CPYTHON_CONTEXT_H */

@@ -1,6 +1,7 @@
-/* Stands first on the include path of the universal ABI, so that including CPython's header fails. */
+/* Stands first on the include path of the universal ABI, so that including CPython's header fails.
+ */
 #ifdef HPY_ABI_UNIVERSAL
 #error "It is forbidden to #include <Python.h> when targeting the HPy Universal ABI"
 #else
-#error "Internal HPy error, something is wrong with your build system. The folder forbid_python_h is on the include path although HPY_ABI_UNIVERSAL is not defined."
+#error "Internal HPy error, something is wrong with your build system."
 #endif
