@@ -25,15 +25,14 @@ typedef Py_buffer cpy_Py_buffer;
 typedef Py_ssize_t HPy_ssize_t;
 typedef Py_hash_t HPy_hash_t;
 typedef Py_UCS4 HPy_UCS4;
-#define HPY_SSIZE_T_MAX PY_SSIZE_T_MAX
-#define HPY_SSIZE_T_MIN PY_SSIZE_T_MIN
 #else
 typedef intptr_t HPy_ssize_t;
 typedef intptr_t HPy_hash_t;
 typedef uint32_t HPy_UCS4;
+#endif
+/* Not PY_SSIZE_T_MAX: it may be POSIX's SSIZE_MAX, which a C header included before Python.h hides. */
 #define HPY_SSIZE_T_MAX INTPTR_MAX
 #define HPY_SSIZE_T_MIN (-INTPTR_MAX - 1)
-#endif
 
 typedef cpy_PyObject* (*cpy_PyCFunction)(cpy_PyObject*, cpy_PyObject* const*, HPy_ssize_t);
 typedef int (*cpy_visitproc)(cpy_PyObject*, void*);
