@@ -3,6 +3,7 @@
 #define HPY_RUNTIME_COMPAT_H_
 
 #include <Python.h>
+#include <string.h>
 #include <structmember.h> /* T_*, READONLY; still there in 3.13 */
 
 #if PY_VERSION_HEX < 0x03090000
@@ -45,18 +46,17 @@ static inline Py_ssize_t _HPyCompat_Long_DigitCount(PyObject *value) {
 #endif
 
 /* The instance dictionary of an object whose class was made by a class statement, as far as no
- * subtype_traverse above us has visited it. `outermost`: the traverse function in progress is that of the
- * object's own type. `inherited`: the type that the traverse function belongs to has the dictionary too.
- * From 3.12 on subtype_traverse visits a managed dictionary whatever the bases have. Before, it leaves a
- * dictionary that the base has to the base. On 3.11 attributes may lie in an array that only the
- * interpreter can reach; they are left out, which keeps such a cycle alive but is never wrong. */
-static inline int _HPyCompat_VisitDict(PyObject *self, int outermost, int inherited, visitproc visit,
-                                       void *arg) {
+ * subtype_traverse above us has visited it. `outermost`: the traverse function in progress is
+ * that of the object's own type. `inherited`: the type that the traverse function belongs to has
+ * the dictionary too; then subtype_traverse leaves it to us. On 3.11 attributes may lie in an
+ * array that only the interpreter can reach; they are left out, which keeps a cycle through them
+ * alive but is never wrong. */
+static inline int _HPyCompat_VisitDict(PyObject *self, int outermost, int inherited,
+                                       visitproc visit, void *arg) {
   PyTypeObject *type = Py_TYPE(self);
   if (!outermost && !inherited) return 0;
 #if PY_VERSION_HEX >= 0x030C0000
   if ((type->tp_flags & Py_TPFLAGS_MANAGED_DICT) != 0) {
-    if (!outermost) return 0;
 #if PY_VERSION_HEX >= 0x030D0000
     return PyObject_VisitManagedDict(self, visit, arg);
 #else
@@ -93,7 +93,8 @@ static inline void _HPyCompat_ClearDict(PyObject *self) {
   }
 #endif
   if (type->tp_dictoffset == 0) return;
-  dict = _PyObject_GetDictPtr(self); /* 3.11: also collects attributes that have no dictionary yet */
+  dict =
+      _PyObject_GetDictPtr(self); /* 3.11: also collects attributes that have no dictionary yet */
   if (dict != NULL) Py_CLEAR(*dict);
 }
 

@@ -1,9 +1,10 @@
-/* What runtime/ctx_*.c and universal/ share: conversions between handles and objects, declarations.
+/* What runtime/ctx_*.c and universal/ share: conversions between handles and objects,
+ * declarations.
  *
- * The files runtime/ctx_*.c are compiled twice: into extensions of the CPython ABI (HPY_ABI_CPYTHON),
- * where a handle is the address of an object, and into hpy.universal (HPY_ABI_HYBRID and
- * HPY_UNIVERSAL_CONTEXT), where it is that address plus one: odd, so that it is never taken for an
- * object nor for a handle of the debug context. Null is 0 in both. */
+ * The files runtime/ctx_*.c are compiled twice: into extensions of the CPython ABI
+ * (HPY_ABI_CPYTHON), where a handle is the address of an object, and into hpy.universal
+ * (HPY_ABI_HYBRID and HPY_UNIVERSAL_CONTEXT), where it is that address plus one: odd, so that it
+ * is never taken for an object nor for a handle of the debug context. Null is 0 in both. */
 #ifndef HPY_RUNTIME_CTX_INTERNAL_H_
 #define HPY_RUNTIME_CTX_INTERNAL_H_
 
@@ -51,8 +52,8 @@ static inline HPyField _py2hf(PyObject *object) {
 }
 
 #ifdef HPY_UNIVERSAL_CONTEXT
-/* The implementations of all rows of the table that are not an expression, so that the compiler compares
- * each with its row. (In the CPython ABI the headers declare them.) */
+/* The implementations of all rows of the table that are not an expression, so that the compiler
+ * compares each with its row. (In the CPython ABI the headers declare them.) */
 #define _HPY_DECLARE_OWN(ret, member, params) HPyAPI_IMPL ret member params;
 #define _HPY_DECLARE_NOTHING(ret, member, params)
 #define _HPY_DECLARE_C(...) _HPY_DECLARE_NOTHING
@@ -71,8 +72,8 @@ static inline HPyField _py2hf(PyObject *object) {
  * without a warning. */
 #define HPY_FUNCTION(type, function) ((type)(void (*)(void))(function))
 
-/* What a TRAVERSEPROC trampoline does: calls `impl` with the struct of `self` that belongs to the type
- * which has `impl`, and a visit function that turns fields into objects. */
+/* What a TRAVERSEPROC trampoline does: calls `impl` with the struct of `self` that belongs to
+ * the type which has `impl`, and a visit function that turns fields into objects. */
 HPyAPI_IMPL int _HPyType_CallTraverse(HPyFunc_traverseproc impl, PyObject *self, visitproc visit,
                                       void *arg);
 
@@ -80,12 +81,13 @@ HPyAPI_IMPL int _HPyType_CallTraverse(HPyFunc_traverseproc impl, PyObject *self,
  * itself when there is none. */
 HPyAPI_IMPL void *_HPyType_StructOf(PyObject *object);
 
-/* The size of the struct that HPy_New(type) hands out, without what the runtime has behind it. 0 when
- * the type has none, -1 when the struct is followed by data of variable size. */
+/* The size of the struct that HPy_New(type) hands out, without what the runtime has behind it. 0
+ * when the type has none, -1 when the struct is followed by data of variable size. */
 HPyAPI_IMPL Py_ssize_t _HPyType_StructSize(PyTypeObject *type);
 
-/* CPython's definition of the same module, after all checks. It is never freed. NULL with an exception
- * set when a check fails. Making the module from it: PyModule_FromDefAndSpec, PyModule_ExecDef. */
+/* CPython's definition of the same module, after all checks. It is never freed. NULL with an
+ * exception set when a check fails. Making the module from it: PyModule_FromDefAndSpec,
+ * PyModule_ExecDef. */
 HPyAPI_IMPL PyModuleDef *_HPyModuleDef_AsPyModuleDef(_HPyModuleDef_ABI *def);
 
 #ifdef __cplusplus

@@ -1,9 +1,9 @@
 /* Module definitions: HPyModuleDef to PyModuleDef, and HPyModule_Create of the older spelling. */
 #include "ctx_type_info.h"
 
-/* A definition as CPython wants it. It is never freed: CPython remembers definitions, functions refer to
- * their entries in `methods`, and the number of different definitions is that of modules in the program.
- * The same definition gets the same record again. */
+/* A definition as CPython wants it. It is never freed: CPython remembers definitions, functions
+ * refer to their entries in `methods`, and the number of different definitions is that of
+ * modules in the program. The same definition gets the same record again. */
 typedef struct Record {
   struct Record *next;
   PyModuleDef def;
@@ -20,10 +20,10 @@ typedef struct Record {
 /* Guarded by the GIL. */
 static Record *records = NULL;
 
-#define CREATE_AND_NOTHING_ELSE                                                                    \
-  "This is not allowed because custom HPy_mod_create slot cannot return a builtin module object "   \
-  "and cannot make any use of any other data defined in the HPyModuleDef. Either do not define "    \
-  "HPy_mod_create slot and let the runtime create a builtin module object from the provided "       \
+#define CREATE_AND_NOTHING_ELSE                                                                   \
+  "This is not allowed because custom HPy_mod_create slot cannot return a builtin module object " \
+  "and cannot make any use of any other data defined in the HPyModuleDef. Either do not define "  \
+  "HPy_mod_create slot and let the runtime create a builtin module object from the provided "     \
   "HPyModuleDef, or do not define anything else but the HPy_mod_create slot."
 
 static Record *new_record(const _HPyModuleDef_ABI *contents) {
@@ -116,8 +116,9 @@ static int collect_slots(Record *record) {
     switch ((int)slot->slot) {
       case HPy_mod_create:
         if (record->create != NULL) {
-          PyErr_SetString(PyExc_SystemError,
-                          "Multiple definitions of the HPy_mod_create slot in HPyModuleDef.defines.");
+          PyErr_SetString(
+              PyExc_SystemError,
+              "Multiple definitions of the HPy_mod_create slot in HPyModuleDef.defines.");
           return -1;
         }
         record->create =
@@ -139,15 +140,16 @@ static int collect_slots(Record *record) {
   if (record->create == NULL) return 0;
   if (count != 1) {
     PyErr_SetString(PyExc_SystemError,
-                    "HPyModuleDef defines a HPy_mod_create slot and some other slots or methods. "
-                    CREATE_AND_NOTHING_ELSE);
+                    "HPyModuleDef defines a HPy_mod_create slot and some other slots or "
+                    "methods. " CREATE_AND_NOTHING_ELSE);
     return -1;
   }
   if (record->contents.legacy_methods != NULL || record->contents.size != 0 ||
       record->contents.doc != NULL || record->contents.globals != NULL) {
-    PyErr_SetString(PyExc_SystemError,
-                    "HPyModuleDef defines a HPy_mod_create slot and some of the other fields are not set "
-                    "to their default value. " CREATE_AND_NOTHING_ELSE);
+    PyErr_SetString(
+        PyExc_SystemError,
+        "HPyModuleDef defines a HPy_mod_create slot and some of the other fields are not set "
+        "to their default value. " CREATE_AND_NOTHING_ELSE);
     return -1;
   }
   return 0;
@@ -159,9 +161,10 @@ static int check_size(const _HPyModuleDef_ABI *def) {
     return -1;
   }
   if (def->size > 0) {
-    PyErr_SetString(PyExc_SystemError,
-                    "Module state is not supported yet in HPy, set HPyModuleDef.size = 0 if module state "
-                    "is not needed");
+    PyErr_SetString(
+        PyExc_SystemError,
+        "Module state is not supported yet in HPy, set HPyModuleDef.size = 0 if module state "
+        "is not needed");
     return -1;
   }
   return 0;
@@ -187,7 +190,8 @@ HPyAPI_IMPL PyModuleDef *_HPyModuleDef_AsPyModuleDef(_HPyModuleDef_ABI *def) {
   return &record->def;
 }
 
-/* -- the older spelling ------------------------------------------------------------------------------ */
+/* -- the older spelling
+ * ------------------------------------------------------------------------------ */
 
 static int same_string(const char *a, const char *b) {
   return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
@@ -206,8 +210,8 @@ static int copy_string(const char **result, const char *string) {
   return 0;
 }
 
-/* Single-phase definitions have no slots, so methods are all there is. `size` is usually -1 and `globals`
- * may lack its end: neither is looked at. */
+/* Single-phase definitions have no slots, so methods are all there is. `size` is usually -1 and
+ * `globals` may lack its end: neither is looked at. */
 static Record *record_for_create(const char *name, const _HPyModuleDef_ABI *def) {
   Record *record;
   HPyDef **defines;
@@ -255,9 +259,10 @@ HPyAPI_IMPL HPy ctx_Module_Create(HPyContext *ctx, _HPyModuleDef_ABI *def) {
   Record *record;
   (void)ctx;
   if (name == NULL) {
-    PyErr_SetString(PyExc_SystemError,
-                    "HPyModule_Create: the HPyModuleDef has no .name (with HPy_MODINIT(NAME, def) the name "
-                    "comes from the import, and HPyModule_Create is not needed)");
+    PyErr_SetString(
+        PyExc_SystemError,
+        "HPyModule_Create: the HPyModuleDef has no .name (with HPy_MODINIT(NAME, def) the name "
+        "comes from the import, and HPyModule_Create is not needed)");
     return HPy_NULL;
   }
   record = record_for_create(name, def);

@@ -7,8 +7,8 @@ typedef struct {
   PyObject *bases;     /* a tuple, or NULL when no parameter names any; owned */
   PyObject *metaclass; /* borrowed, or NULL */
   int metaclass_count;
-  PyTypeObject *base;  /* the one that gives the layout; owned */
-  _HPyTypeInfo *info;  /* owned until the type has it */
+  PyTypeObject *base; /* the one that gives the layout; owned */
+  _HPyTypeInfo *info; /* owned until the type has it */
   /* From the definitions. */
   const HPyDef *call, *traverse, *destroy;
   int has_members, has_explicit_call_offset;
@@ -30,7 +30,8 @@ static int fail(PyObject *exception, const char *message) {
   return -1;
 }
 
-/* -- parameters ------------------------------------------------------------------------------------- */
+/* -- parameters
+ * ------------------------------------------------------------------------------------- */
 
 static int read_params(Building *b, const HPyType_SpecParam *params) {
   const HPyType_SpecParam *param;
@@ -54,7 +55,8 @@ static int read_params(Building *b, const HPyType_SpecParam *params) {
         b->metaclass = _h2py(param->object);
         break;
       default:
-        PyErr_Format(PyExc_TypeError, "unknown HPyType_SpecParam specification for '%s'", b->spec->name);
+        PyErr_Format(PyExc_TypeError, "unknown HPyType_SpecParam specification for '%s'",
+                     b->spec->name);
         return -1;
     }
   }
@@ -64,7 +66,8 @@ static int read_params(Building *b, const HPyType_SpecParam *params) {
   }
   if (has_tuple) {
     if (tuple == NULL || !PyTuple_Check(tuple)) {
-      PyErr_Format(PyExc_TypeError, "HPyType_SpecParam_BasesTuple: expected a tuple of types, got '%.200s'",
+      PyErr_Format(PyExc_TypeError,
+                   "HPyType_SpecParam_BasesTuple: expected a tuple of types, got '%.200s'",
                    tuple == NULL ? "HPy_NULL" : Py_TYPE(tuple)->tp_name);
       return -1;
     }
@@ -87,7 +90,8 @@ static int read_params(Building *b, const HPyType_SpecParam *params) {
   return 0;
 }
 
-/* -- what the spec says, and its checks -------------------------------------------------------------- */
+/* -- what the spec says, and its checks
+ * -------------------------------------------------------------- */
 
 static void read_legacy_slots(Building *b) {
   const PyType_Slot *slot = (const PyType_Slot *)b->spec->legacy_slots;
@@ -170,9 +174,10 @@ static int check_spec(Building *b) {
     return fail(PyExc_TypeError, "Cannot use HPy call protocol with var objects");
   }
   if (b->call != NULL && shape == HPyType_BuiltinShape_Legacy && spec->basicsize == 0) {
-    return fail(PyExc_TypeError,
-                "Cannot use HPy call protocol with legacy types that inherit the struct. Either set the "
-                "basicsize to anon-zero value or use legacy slot 'Py_tp_call'.");
+    return fail(
+        PyExc_TypeError,
+        "Cannot use HPy call protocol with legacy types that inherit the struct. Either set the "
+        "basicsize to anon-zero value or use legacy slot 'Py_tp_call'.");
   }
   return 0;
 }
@@ -182,9 +187,10 @@ static int check_members(Building *b) {
     return fail(PyExc_TypeError, "Type claims to have basicsize==0 but defines members");
   }
   if (b->call != NULL && b->has_explicit_call_offset) {
-    return fail(PyExc_TypeError,
-                "Cannot have HPy_tp_call and explicit member'__vectorcalloffset__'. Specify just one of "
-                "them.");
+    return fail(
+        PyExc_TypeError,
+        "Cannot have HPy_tp_call and explicit member'__vectorcalloffset__'. Specify just one of "
+        "them.");
   }
   if (b->metaclass_count > 1) {
     return fail(PyExc_ValueError, "metaclass was specified multiple times");
@@ -196,7 +202,8 @@ static int check_members(Building *b) {
       return fail(PyExc_TypeError, "Metaclasses with custom tp_new are not supported.");
     }
     if (!is_type || !PyType_IsSubtype(metaclass, &PyType_Type)) {
-      if (b->metaclass == NULL) return fail(PyExc_TypeError, "HPyType_SpecParam_Metaclass is HPy_NULL");
+      if (b->metaclass == NULL)
+        return fail(PyExc_TypeError, "HPyType_SpecParam_Metaclass is HPy_NULL");
       PyErr_Format(PyExc_TypeError, "Metaclass '%R' is not a subclass of 'type'.", b->metaclass);
       return -1;
     }
@@ -204,9 +211,11 @@ static int check_members(Building *b) {
   return 0;
 }
 
-/* -- the base that gives the layout ------------------------------------------------------------------ */
+/* -- the base that gives the layout
+ * ------------------------------------------------------------------ */
 
-/* With several bases CPython's rule for the best one is not public: a type without contents is asked. */
+/* With several bases CPython's rule for the best one is not public: a type without contents is
+ * asked. */
 static PyTypeObject *best_base(PyObject *bases) {
   static PyType_Slot no_slots[] = {{0, NULL}};
   PyType_Spec spec = {"hpy.probe", 0, 0, Py_TPFLAGS_DEFAULT, no_slots};
@@ -229,8 +238,8 @@ static int find_base(Building *b) {
     for (i = 0; i < PyTuple_GET_SIZE(bases); i++) {
       base = PyTuple_GET_ITEM(bases, i);
       if (!PyType_Check(base)) return fail(PyExc_TypeError, "bases must be types");
-      /* With tp_traverse in the spec CPython would not inherit the flag, but the base's functions need
-       * what goes with it. */
+      /* With tp_traverse in the spec CPython would not inherit the flag, but the base's
+       * functions need what goes with it. */
       if (b->traverse != NULL && PyType_IS_GC((PyTypeObject *)base)) b->flags |= Py_TPFLAGS_HAVE_GC;
     }
     if (PyTuple_GET_SIZE(bases) > 1) {
@@ -250,7 +259,8 @@ static int find_base(Building *b) {
   return 0;
 }
 
-/* -- slots ------------------------------------------------------------------------------------------ */
+/* -- slots
+ * ------------------------------------------------------------------------------------------ */
 
 static void add_slot(Building *b, int slot, void *value) {
   b->slots[b->slot_count].slot = slot;
@@ -342,7 +352,8 @@ static int make_info(Building *b) {
   return info->name == NULL ? -1 : 0;
 }
 
-/* -- the type --------------------------------------------------------------------------------------- */
+/* -- the type
+ * --------------------------------------------------------------------------------------- */
 
 static PyObject *create(Building *b, int basicsize) {
   PyType_Spec spec;
@@ -367,9 +378,11 @@ static int complete(Building *b, PyTypeObject *type) {
   b->info = NULL;
   if (b->spec->builtin_shape == HPyType_BuiltinShape_Legacy && above != NULL &&
       above->shape != HPyType_BuiltinShape_Legacy) {
-    return fail(PyExc_TypeError, "A legacy type should not inherit its memory layout from a pure type");
+    return fail(PyExc_TypeError,
+                "A legacy type should not inherit its memory layout from a pure type");
   }
-  /* As CPython does itself from 3.12 on: what is called is the base's function, so also the fast way. */
+  /* As CPython does itself from 3.12 on: what is called is the base's function, so also the fast
+   * way. */
   if (type->tp_call == type->tp_base->tp_call && type->tp_vectorcall_offset > 0 &&
       type->tp_vectorcall_offset == type->tp_base->tp_vectorcall_offset &&
       (type->tp_base->tp_flags & Py_TPFLAGS_HAVE_VECTORCALL) != 0) {
@@ -393,7 +406,8 @@ static PyObject *build(Building *b, const HPyType_SpecParam *params) {
       _HPyType_CollectMethods(b->info, b->spec, b->legacy_methods) < 0 || check_members(b) < 0 ||
       find_base(b) < 0 ||
       _HPyType_Layout(b->info, b->spec, b->base, b->call != NULL, &basicsize) < 0 ||
-      _HPyType_CollectMembers(b->info, b->spec, b->legacy_members, b->legacy_getsets, &b->members) < 0 ||
+      _HPyType_CollectMembers(b->info, b->spec, b->legacy_members, b->legacy_getsets, &b->members) <
+          0 ||
       make_slots(b) < 0 || _HPyType_InitGC() < 0) {
     return NULL;
   }

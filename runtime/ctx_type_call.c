@@ -1,9 +1,10 @@
 /* The call protocol: HPy_tp_call and HPyCallFunction are vectorcall functions.
  *
  * Each object has a hidden pointer behind its struct that says what calling it does. HPy_New and
- * HPyType_GenericNew fill it; in an object that was made in another way (object.__new__, tp_alloc of a
- * legacy function) it is NULL, CPython then goes through tp_call, and that fills it. So no tp_new has
- * to be added to the type. Objects of variable size have no place for the pointer: tp_call serves them. */
+ * HPyType_GenericNew fill it; in an object that was made in another way (object.__new__,
+ * tp_alloc of a legacy function) it is NULL, CPython then goes through tp_call, and that fills
+ * it. So no tp_new has to be added to the type. Objects of variable size have no place for the
+ * pointer: tp_call serves them. */
 #include "ctx_type_info.h"
 
 static vectorcallfunc default_call(PyTypeObject *type) {
@@ -14,8 +15,8 @@ static vectorcallfunc default_call(PyTypeObject *type) {
   return NULL;
 }
 
-/* The place of the pointer that the runtime manages; NULL when there is none, or when the extension has
- * given one of its own with a `__vectorcalloffset__` member. */
+/* The place of the pointer that the runtime manages; NULL when there is none, or when the
+ * extension has given one of its own with a `__vectorcalloffset__` member. */
 static vectorcallfunc *hidden_pointer(PyObject *self) {
   PyTypeObject *type;
   for (type = Py_TYPE(self); type != NULL; type = type->tp_base) {
@@ -80,8 +81,8 @@ HPyAPI_IMPL PyObject *_HPyType_Call(PyObject *self, PyObject *args, PyObject *kw
   return call_with_dict(function, self, args, kwargs);
 }
 
-/* Up to 3.11 CPython does not let classes inherit the flag, so the type of HPy above the object's class is
- * asked. Other types with the flag (functions, say) are not ours to change. */
+/* Up to 3.11 CPython does not let classes inherit the flag, so the type of HPy above the
+ * object's class is asked. Other types with the flag (functions, say) are not ours to change. */
 HPyAPI_IMPL int ctx_SetCallFunction(HPyContext *ctx, HPy h, HPyCallFunction *func) {
   PyObject *object = _h2py_nn(h);
   PyTypeObject *type = Py_TYPE(object);
@@ -89,7 +90,8 @@ HPyAPI_IMPL int ctx_SetCallFunction(HPyContext *ctx, HPy h, HPyCallFunction *fun
   (void)ctx;
   if (nearest == NULL || (nearest->tp_flags & Py_TPFLAGS_HAVE_VECTORCALL) == 0 ||
       type->tp_vectorcall_offset <= 0) {
-    PyErr_Format(PyExc_TypeError, "type '%.50s does not implement the HPy call protocol", type->tp_name);
+    PyErr_Format(PyExc_TypeError, "type '%.50s does not implement the HPy call protocol",
+                 type->tp_name);
     return -1;
   }
   *(vectorcallfunc *)((char *)object + type->tp_vectorcall_offset) =

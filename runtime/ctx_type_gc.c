@@ -2,11 +2,12 @@
  *
  * The chain of bases of an object's type can have layers of four kinds, in any order:
  *   - types of HPy with a record;
- *   - below the first of these, classes made by a class statement (or by PyType_FromSpec without a
- *     tp_dealloc). CPython's functions for them cannot be called as those of a base: they start from
- *     the object's own type, find the generated function, and call it again. So what they would do
- *     (slots, dictionary, weak references) is done here;
- *   - at last one native type with functions of its own: object, list, a type of the Python/C API;
+ *   - below the first of these, classes made by a class statement (or by PyType_FromSpec without
+ *     a tp_dealloc). CPython's functions for them cannot be called as those of a base: they
+ *     start from the object's own type, find the generated function, and call it again. So what
+ *     they would do (slots, dictionary, weak references) is done here;
+ *   - at last one native type with functions of its own: object, list, a type of the Python/C
+ *     API;
  *   - above the first type of HPy anything. That has been dealt with by whoever called us. */
 #include "ctx_type_info.h"
 
@@ -30,7 +31,8 @@ HPyAPI_IMPL int _HPyType_InitGC(void) {
 
 HPyAPI_IMPL destructor _HPyType_SubtypeDealloc(void) { return subtype_dealloc; }
 
-/* The members that a class has for its __slots__ lie behind the type object, and Py_SIZE counts them. */
+/* The members that a class has for its __slots__ lie behind the type object, and Py_SIZE counts
+ * them. */
 static PyObject **slot_of(PyObject *self, PyTypeObject *type, Py_ssize_t index) {
   const PyMemberDef *member = &type->tp_members[index];
   if (member->type != T_OBJECT_EX || (member->flags & READONLY) != 0) return NULL;
@@ -38,10 +40,12 @@ static PyObject **slot_of(PyObject *self, PyTypeObject *type, Py_ssize_t index) 
 }
 
 static Py_ssize_t slot_count(PyTypeObject *type) {
-  return (type->tp_flags & Py_TPFLAGS_HEAPTYPE) != 0 && type->tp_members != NULL ? Py_SIZE(type) : 0;
+  return (type->tp_flags & Py_TPFLAGS_HEAPTYPE) != 0 && type->tp_members != NULL ? Py_SIZE(type)
+                                                                                 : 0;
 }
 
-/* The first type of HPy with HPy_tp_traverse, or, where `with_dealloc`, with the generated tp_dealloc. */
+/* The first type of HPy with HPy_tp_traverse, or, where `with_dealloc`, with the generated
+ * tp_dealloc. */
 static PyTypeObject *first_layer(PyTypeObject *type, int with_dealloc) {
   for (; type != NULL; type = type->tp_base) {
     const _HPyTypeInfo *info = _HPyTypeInfo_Of(type);
@@ -50,8 +54,8 @@ static PyTypeObject *first_layer(PyTypeObject *type, int with_dealloc) {
   return type;
 }
 
-/* A type of the Python/C API that has no function of its own inherits the one that we generated for a
- * base of it. */
+/* A type of the Python/C API that has no function of its own inherits the one that we generated
+ * for a base of it. */
 static int is_generated(PyTypeObject *type, traverseproc traverse, inquiry clear) {
   for (; type != NULL; type = type->tp_base) {
     const _HPyTypeInfo *info = _HPyTypeInfo_Of(type);
@@ -63,7 +67,8 @@ static int is_generated(PyTypeObject *type, traverseproc traverse, inquiry clear
   return 0;
 }
 
-/* -- traverse ------------------------------------------------------------------------------------- */
+/* -- traverse
+ * ------------------------------------------------------------------------------------- */
 
 typedef struct {
   visitproc visit;
@@ -90,8 +95,8 @@ HPyAPI_IMPL int _HPyType_CallTraverse(HPyFunc_traverseproc impl, PyObject *self,
   return impl(_HPyType_StructOf(self), visit_field, &visitor);
 }
 
-/* Visits each field of the object once: HPy_tp_traverse of the most derived type visits those of the
- * structs that its own begins with too, so the others are not asked. */
+/* Visits each field of the object once: HPy_tp_traverse of the most derived type visits those of
+ * the structs that its own begins with too, so the others are not asked. */
 HPyAPI_IMPL int _HPyType_Traverse(PyObject *self, visitproc visit, void *arg) {
   PyTypeObject *type = Py_TYPE(self);
   PyTypeObject *first = first_layer(type, 0);
@@ -122,9 +127,9 @@ HPyAPI_IMPL int _HPyType_Traverse(PyObject *self, visitproc visit, void *arg) {
       break;
     }
   }
-  /* An object of a Python subclass visits its class, as CPython expects of the traverse function of a
-   * type on the heap (that of such a native type does it too). One of the type itself does not: HPy 0.9 has
-   * it so, and gc.get_referents() shows it. */
+  /* An object of a Python subclass visits its class, as CPython expects of the traverse function
+   * of a type on the heap (that of such a native type does it too). One of the type itself does
+   * not: HPy 0.9 has it so, and gc.get_referents() shows it. */
   if (_HPyTypeInfo_Of(type) == NULL &&
       (layer == NULL || (layer->tp_flags & Py_TPFLAGS_HEAPTYPE) == 0)) {
     Py_VISIT(type);
@@ -132,11 +137,12 @@ HPyAPI_IMPL int _HPyType_Traverse(PyObject *self, visitproc visit, void *arg) {
   return layer == NULL ? 0 : layer->tp_traverse(self, visit, arg);
 }
 
-/* -- clear ---------------------------------------------------------------------------------------- */
+/* -- clear
+ * ---------------------------------------------------------------------------------------- */
 
-/* References are dropped only when HPy_tp_traverse has returned: what runs then may change the struct
- * that it is walking over. When the buffer is full it is stopped and called again; by then the fields
- * that it has passed are null. */
+/* References are dropped only when HPy_tp_traverse has returned: what runs then may change the
+ * struct that it is walking over. When the buffer is full it is stopped and called again; by
+ * then the fields that it has passed are null. */
 typedef struct {
   int count;
   PyObject *taken[32];
@@ -196,7 +202,8 @@ HPyAPI_IMPL int _HPyType_Clear(PyObject *self) {
   return 0;
 }
 
-/* -- dealloc -------------------------------------------------------------------------------------- */
+/* -- dealloc
+ * -------------------------------------------------------------------------------------- */
 
 /* A type of HPy may have a `__dictoffset__` member. A dictionary inherited from a base is the
  * base's. */
@@ -242,8 +249,8 @@ static void dealloc_layers(PyObject *self, PyTypeObject *first) {
     clear_slots(self, layer);
     if (layer->tp_dictoffset != 0) _HPyCompat_ClearDict(self);
   }
-  /* Now `layer` is native, `object` at the latest. It frees the memory, and the reference to the type
-   * goes with it if it is a type on the heap. */
+  /* Now `layer` is native, `object` at the latest. It frees the memory, and the reference to the
+   * type goes with it if it is a type on the heap. */
   type_is_ours = (layer->tp_flags & Py_TPFLAGS_HEAPTYPE) == 0;
   if (PyType_IS_GC(layer)) PyObject_GC_Track(self); /* as it expects */
   layer->tp_dealloc(self);
@@ -263,7 +270,6 @@ HPyAPI_IMPL void _HPyType_Dealloc(PyObject *self) {
     return;
   }
   /* A long chain of objects must not use up the stack. */
-  Py_TRASHCAN_BEGIN(self, _HPyType_Dealloc)
-  dealloc_layers(self, first);
+  Py_TRASHCAN_BEGIN(self, _HPyType_Dealloc) dealloc_layers(self, first);
   Py_TRASHCAN_END
 }

@@ -12,8 +12,7 @@ static void info_dealloc(PyObject *self) {
 
 /* Only gc.get_referents(T) shows one of these. */
 PyTypeObject _HPyTypeInfo_Type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = HPY_TYPE_INFO_NAME,
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = HPY_TYPE_INFO_NAME,
     .tp_basicsize = (Py_ssize_t)sizeof(_HPyTypeInfo),
     .tp_dealloc = info_dealloc,
     .tp_flags = Py_TPFLAGS_DEFAULT,

@@ -4,29 +4,27 @@
 
 #include "ctx_internal.h"
 
-#include <string.h>
-
-/* The record of a type. It is a Python object that the type owns through tp_cache, a member that CPython
- * has kept for nothing since before 3.9: it is copied and inherited by nobody, tp_clear leaves it alone
- * (so instances that die in the same garbage cycle as their type still find it), and the type's
- * deallocation drops it. So no flag bit is taken, no table is searched, and the record, with the arrays
- * that CPython refers to, lives exactly as long as the type.
+/* The record of a type. It is a Python object that the type owns through tp_cache, a member that
+ * CPython has kept for nothing since before 3.9: it is copied and inherited by nobody, tp_clear
+ * leaves it alone (so instances that die in the same garbage cycle as their type still find it),
+ * and the type's deallocation drops it. So no flag bit is taken, no table is searched, and the
+ * record, with the arrays that CPython refers to, lives exactly as long as the type.
  *
- * Several libraries may have a copy of this code: each extension of the CPython ABI, and hpy.universal.
- * They recognise each other's records by the name of the record's own type, which stands for this
- * layout; what depends on the library (how a field holds its object) is behind `clear_fields`. */
+ * Several libraries may have a copy of this code: each extension of the CPython ABI, and
+ * hpy.universal. They recognise each other's records by the name of the record's own type, which
+ * stands for this layout; what depends on the library (how a field holds its object) is behind
+ * `clear_fields`. */
 #define HPY_TYPE_INFO_NAME "hpy.type_info.1"
 
 typedef struct _HPyTypeInfo {
-  PyObject_HEAD
-  HPyType_BuiltinShape shape;
+  PyObject_HEAD HPyType_BuiltinShape shape;
   int has_dealloc;        /* tp_dealloc is the generated one */
   Py_ssize_t start;       /* of the struct in the object; HPY_BEHIND_ITEMS for int and tuple */
   Py_ssize_t struct_size; /* 0: no type in the chain of bases has a struct */
   Py_ssize_t call_offset; /* of the hidden call pointer, 0: none */
   vectorcallfunc call;    /* HPy_tp_call, or NULL */
   HPyFunc_traverseproc traverse_impl;
-  traverseproc traverse;  /* its trampoline; NULL when the type has no HPy_tp_traverse */
+  traverseproc traverse; /* its trampoline; NULL when the type has no HPy_tp_traverse */
   HPyFunc_destroyfunc destroy;
   void (*clear_fields)(PyObject *self, const struct _HPyTypeInfo *info);
   traverseproc generated_traverse; /* the function of the library that made the type */
@@ -75,11 +73,12 @@ static inline _HPyTypeInfo *_HPyTypeInfo_Nearest(PyTypeObject *type) {
 
 /* The strictest alignment of the platform's basic types. */
 #define HPY_STRUCT_ALIGN ((Py_ssize_t)16)
-#define HPY_ROUND_UP(size, to) (((Py_ssize_t)(size) + (to) - 1) / (to) * (to))
+#define HPY_ROUND_UP(size, to) (((Py_ssize_t)(size) + (to)-1) / (to) * (to))
 
-/* Int and tuple keep their digits or items right behind their header, where every other shape has the
- * struct. So theirs comes behind the last one, at the next aligned place. The number of items never
- * changes once the object exists; tp_basicsize leaves room for the struct and the alignment. */
+/* Int and tuple keep their digits or items right behind their header, where every other shape
+ * has the struct. So theirs comes behind the last one, at the next aligned place. The number of
+ * items never changes once the object exists; tp_basicsize leaves room for the struct and the
+ * alignment. */
 static inline void *_HPyType_BehindItems(PyObject *object) {
   Py_ssize_t end = PyLong_Check(object)
                        ? (Py_ssize_t)HPY_COMPAT_LONG_DIGITS +
@@ -95,13 +94,14 @@ static inline void *_HPyTypeInfo_Struct(const _HPyTypeInfo *info, PyObject *obje
   return (char *)object + info->start;
 }
 
-/* Layout of a type to be made: fills in start, struct_size and call_offset of `info`, and the sizes that
- * CPython gets. `base` gives the layout; `needs_call`: the type has HPy_tp_call. -1 with TypeError when
- * structs would overlap. */
+/* Layout of a type to be made: fills in start, struct_size and call_offset of `info`, and the
+ * sizes that CPython gets. `base` gives the layout; `needs_call`: the type has HPy_tp_call. -1
+ * with TypeError when structs would overlap. */
 HPyAPI_IMPL int _HPyType_Layout(_HPyTypeInfo *info, const HPyType_Spec *spec, PyTypeObject *base,
                                 int needs_call, int *basicsize);
 
-/* The three functions of runtime/ctx_type_gc.c that types get, and the one behind `clear_fields`. */
+/* The three functions of runtime/ctx_type_gc.c that types get, and the one behind
+ * `clear_fields`. */
 HPyAPI_IMPL void _HPyType_Dealloc(PyObject *self);
 HPyAPI_IMPL int _HPyType_Traverse(PyObject *self, visitproc visit, void *arg);
 HPyAPI_IMPL int _HPyType_Clear(PyObject *self);
@@ -116,8 +116,8 @@ HPyAPI_IMPL PyObject *_HPyType_Call(PyObject *self, PyObject *args, PyObject *kw
 /* Fills the hidden call pointer of a new object. */
 HPyAPI_IMPL void _HPyType_InitCall(PyObject *self);
 
-/* Methods, getsets and members of a type as CPython wants them. `members` ends up in
- * `info` or in `*plain_members`, which the caller frees with PyMem_Free once the type exists: CPython
+/* Methods, getsets and members of a type as CPython wants them. `members` ends up in `info` or
+ * in `*plain_members`, which the caller frees with PyMem_Free once the type exists: CPython
  * copies them. -1 with an exception set. */
 HPyAPI_IMPL int _HPyType_CollectMethods(_HPyTypeInfo *info, const HPyType_Spec *spec,
                                         const PyMethodDef *legacy);
@@ -130,8 +130,8 @@ HPyAPI_IMPL int _HPyType_CollectMembers(_HPyTypeInfo *info, const HPyType_Spec *
 HPyAPI_IMPL int _HPyMeth_AsPyMethodDef(const HPyMeth *meth, PyMethodDef *result);
 
 #if HPY_COMPAT_OWN_FROM_METACLASS
-/* PyType_FromMetaclass for CPythons that have none. `metaclass` may be NULL: that of the bases. `base` is
- * the one that gives the layout. spec->name has to live as long as the type. */
+/* PyType_FromMetaclass for CPythons that have none. `metaclass` may be NULL: that of the bases.
+ * `base` is the one that gives the layout. spec->name has to live as long as the type. */
 HPyAPI_IMPL PyObject *_HPyType_FromMetaclass(PyTypeObject *metaclass, PyType_Spec *spec,
                                              PyObject *bases, PyTypeObject *base);
 #endif

@@ -3,7 +3,8 @@
 
 #define START_BEHIND(size) HPY_ROUND_UP(size, HPY_STRUCT_ALIGN)
 #define START_OBJECT START_BEHIND(sizeof(PyObject))
-/* With items of its own an object starts with a PyVarObject, whose count must not be overwritten. */
+/* With items of its own an object starts with a PyVarObject, whose count must not be
+ * overwritten. */
 #define START_VAR_OBJECT START_BEHIND(sizeof(PyVarObject))
 
 /* Where the struct of a shape starts, when it has a fixed place. */
@@ -32,32 +33,37 @@ static Py_ssize_t start_of_shape(HPyType_BuiltinShape shape) {
 }
 
 static const char *name_of_shape(HPyType_BuiltinShape shape) {
-  static const char *const names[] = {"Legacy", "Object",  "Type",  "Long", "Float",
-                                      "Unicode", "Tuple", "List", "Dict"};
+  static const char *const names[] = {"Legacy",  "Object", "Type", "Long", "Float",
+                                      "Unicode", "Tuple",  "List", "Dict"};
   return names[(int)shape + 1];
 }
 
 static int fail_overlap(const HPyType_Spec *spec, PyTypeObject *base) {
-  PyErr_Format(PyExc_TypeError,
-               "type '%.100s': its struct (shape HPyType_BuiltinShape_%s) would overlap the data of its "
-               "base '%.100s'. Give it the .builtin_shape that fits this base, or .basicsize 0 when it "
-               "has no struct of its own",
-               spec->name, name_of_shape(spec->builtin_shape), base->tp_name);
+  PyErr_Format(
+      PyExc_TypeError,
+      "type '%.100s': its struct (shape HPyType_BuiltinShape_%s) would overlap the data of its "
+      "base '%.100s'. Give it the .builtin_shape that fits this base, or .basicsize 0 when it "
+      "has no struct of its own",
+      spec->name, name_of_shape(spec->builtin_shape), base->tp_name);
   return -1;
 }
 
 static int fail_too_small(const HPyType_Spec *spec, Py_ssize_t size, PyTypeObject *base) {
-  PyErr_Format(PyExc_TypeError, "tp_basicsize for type '%.100s' (%zd) is too small for base '%.100s' (%zd)",
+  PyErr_Format(PyExc_TypeError,
+               "tp_basicsize for type '%.100s' (%zd) is too small for base '%.100s' (%zd)",
                spec->name, size, base->tp_name, base->tp_basicsize);
   return -1;
 }
 
 static int is_behind_items(HPyType_BuiltinShape shape, PyTypeObject *base) {
-  return (shape == HPyType_BuiltinShape_Long && PyType_FastSubclass(base, Py_TPFLAGS_LONG_SUBCLASS)) ||
-         (shape == HPyType_BuiltinShape_Tuple && PyType_FastSubclass(base, Py_TPFLAGS_TUPLE_SUBCLASS));
+  return (shape == HPyType_BuiltinShape_Long &&
+          PyType_FastSubclass(base, Py_TPFLAGS_LONG_SUBCLASS)) ||
+         (shape == HPyType_BuiltinShape_Tuple &&
+          PyType_FastSubclass(base, Py_TPFLAGS_TUPLE_SUBCLASS));
 }
 
-/* The size of the object up to the end of a new struct, 0 when the base's size is kept. -1: refused. */
+/* The size of the object up to the end of a new struct, 0 when the base's size is kept. -1:
+ * refused. */
 static Py_ssize_t layout_struct(_HPyTypeInfo *info, const HPyType_Spec *spec, PyTypeObject *base) {
   PyTypeObject *nearest = _HPyType_Nearest(base);
   const _HPyTypeInfo *above = nearest == NULL ? NULL : _HPyTypeInfo_Of(nearest);
@@ -76,10 +82,11 @@ static Py_ssize_t layout_struct(_HPyTypeInfo *info, const HPyType_Spec *spec, Py
   if (above != NULL && (above->shape == HPyType_BuiltinShape_Legacy || above->struct_size == 0)) {
     above = NULL; /* no struct that the new one could start with */
   }
-  info->start = is_behind_items(shape, base) ? HPY_BEHIND_ITEMS
-                : shape == HPyType_BuiltinShape_Object && (spec->itemsize != 0 || base->tp_itemsize != 0)
-                    ? START_VAR_OBJECT
-                    : start_of_shape(shape);
+  info->start =
+      is_behind_items(shape, base) ? HPY_BEHIND_ITEMS
+      : shape == HPyType_BuiltinShape_Object && (spec->itemsize != 0 || base->tp_itemsize != 0)
+          ? START_VAR_OBJECT
+          : start_of_shape(shape);
   info->struct_size = spec->basicsize;
   if (spec->basicsize == 0) {
     if (above != NULL) {
@@ -107,11 +114,11 @@ static Py_ssize_t layout_struct(_HPyTypeInfo *info, const HPyType_Spec *spec, Py
   if (above != NULL) {
     if (spec->basicsize < above->struct_size) return fail_too_small(spec, size, base);
     if (base->tp_basicsize > nearest->tp_basicsize && spec->basicsize > above->struct_size) {
-      return fail_overlap(spec, base); /* a class between has slots where the new members would be */
+      return fail_overlap(spec,
+                          base); /* a class between has slots where the new members would be */
     }
   } else if (base->tp_basicsize > info->start ||
-             (base->tp_itemsize != 0 &&
-              !PyType_FastSubclass(base, Py_TPFLAGS_TYPE_SUBCLASS))) {
+             (base->tp_itemsize != 0 && !PyType_FastSubclass(base, Py_TPFLAGS_TYPE_SUBCLASS))) {
     return fail_overlap(spec, base);
   }
   return size;
@@ -138,16 +145,16 @@ HPyAPI_IMPL int _HPyType_Layout(_HPyTypeInfo *info, const HPyType_Spec *spec, Py
     size = info->call_offset + (Py_ssize_t)sizeof(vectorcallfunc);
   }
   if (size > INT_MAX) {
-    PyErr_Format(PyExc_OverflowError, "type '%.100s': its struct of %d bytes is too large", spec->name,
-                 spec->basicsize);
+    PyErr_Format(PyExc_OverflowError, "type '%.100s': its struct of %d bytes is too large",
+                 spec->name, spec->basicsize);
     return -1;
   }
   *basicsize = (int)size;
   return 0;
 }
 
-/* The object of a handle can be of any type here: one of a Python subclass has the struct at the same
- * place, so most of these do not look at the type at all. */
+/* The object of a handle can be of any type here: one of a Python subclass has the struct at the
+ * same place, so most of these do not look at the type at all. */
 HPyAPI_IMPL void *ctx_AsStruct_Object(HPyContext *ctx, HPy h) {
   PyObject *object = _h2py_nn(h);
   (void)ctx;
@@ -179,10 +186,10 @@ HPyAPI_IMPL void *ctx_AsStruct_Tuple(HPyContext *ctx, HPy h) {
   return (char *)object + START_BEHIND(sizeof(PyTupleObject));
 }
 
-#define AS_STRUCT(SHAPE, type)                                       \
-  HPyAPI_IMPL void *ctx_AsStruct_##SHAPE(HPyContext *ctx, HPy h) {   \
-    (void)ctx;                                                       \
-    return (char *)_h2py_nn(h) + START_BEHIND(sizeof(type));         \
+#define AS_STRUCT(SHAPE, type)                                     \
+  HPyAPI_IMPL void *ctx_AsStruct_##SHAPE(HPyContext *ctx, HPy h) { \
+    (void)ctx;                                                     \
+    return (char *)_h2py_nn(h) + START_BEHIND(sizeof(type));       \
   }
 AS_STRUCT(Type, PyHeapTypeObject)
 AS_STRUCT(Float, PyFloatObject)
@@ -191,8 +198,8 @@ AS_STRUCT(List, PyListObject)
 AS_STRUCT(Dict, PyDictObject)
 
 /* Of an int, str, dict, list, tuple or float all zeros is not always a legal value: their own
- * constructor makes an empty one, and leaves the struct zeroed. NULL without an exception for all other
- * types. */
+ * constructor makes an empty one, and leaves the struct zeroed. NULL without an exception for
+ * all other types. */
 static PyObject *new_of_builtin(PyTypeObject *type) {
   PyTypeObject *builtin;
   PyObject *empty, *object;
@@ -219,10 +226,11 @@ static PyObject *new_of_builtin(PyTypeObject *type) {
 static PyObject *new_object(PyTypeObject *type, allocfunc allocate) {
   PyObject *object;
   if (PyType_FastSubclass(type, Py_TPFLAGS_TYPE_SUBCLASS)) {
-    PyErr_Format(PyExc_TypeError,
-                 "HPy_New cannot make an instance of the metaclass '%.100s': call the metaclass, or use "
-                 "HPyType_FromSpec with HPyType_SpecParam_Metaclass",
-                 type->tp_name);
+    PyErr_Format(
+        PyExc_TypeError,
+        "HPy_New cannot make an instance of the metaclass '%.100s': call the metaclass, or use "
+        "HPyType_FromSpec with HPyType_SpecParam_Metaclass",
+        type->tp_name);
     return NULL;
   }
   object = new_of_builtin(type);
@@ -235,7 +243,8 @@ static PyObject *new_object(PyTypeObject *type, allocfunc allocate) {
   return object;
 }
 
-/* PyType_GenericAlloc zeroes the whole object and tracks it; nothing runs before the caller has it. */
+/* PyType_GenericAlloc zeroes the whole object and tracks it; nothing runs before the caller has
+ * it. */
 HPyAPI_IMPL HPy ctx_New(HPyContext *ctx, HPy h_type, void **data) {
   PyObject *type = _h2py_nn(h_type);
   PyObject *object;

@@ -1,5 +1,5 @@
-/* Methods, getsets and members of a type, as CPython wants them. The user's HPyDefs are only read: one
- * of them may serve several types. */
+/* Methods, getsets and members of a type, as CPython wants them. The user's HPyDefs are only
+ * read: one of them may serve several types. */
 #include "ctx_type_info.h"
 
 HPyAPI_IMPL int _HPyMeth_AsPyMethodDef(const HPyMeth *meth, PyMethodDef *result) {
@@ -57,7 +57,8 @@ HPyAPI_IMPL int _HPyType_CollectMethods(_HPyTypeInfo *info, const HPyType_Spec *
   return 0;
 }
 
-/* -- members that are getsets ----------------------------------------------------------------------- */
+/* -- members that are getsets
+ * ----------------------------------------------------------------------- */
 
 static PyObject *get_member(PyObject *self, void *closure) {
   const _HPyMemberRecord *record = (const _HPyMemberRecord *)closure;
@@ -67,8 +68,8 @@ static PyObject *get_member(PyObject *self, void *closure) {
 
 static int set_member(PyObject *self, PyObject *value, void *closure) {
   const _HPyMemberRecord *record = (const _HPyMemberRecord *)closure;
-  return PyMember_SetOne((char *)_HPyTypeInfo_Struct(record->info, self), (PyMemberDef *)&record->def,
-                         value);
+  return PyMember_SetOne((char *)_HPyTypeInfo_Struct(record->info, self),
+                         (PyMemberDef *)&record->def, value);
 }
 
 static HPyField *field_of(PyObject *self, const _HPyMemberRecord *record) {
@@ -112,7 +113,7 @@ static int set_field(PyObject *self, PyObject *value, void *closure) {
   return 0;
 }
 
-/* -------------------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------------------------- */
 
 static int is_special(const char *name) {
   return strcmp(name, "__vectorcalloffset__") == 0 || strcmp(name, "__dictoffset__") == 0 ||
@@ -123,8 +124,9 @@ static int is_object(const HPyMember *member) {
   return member->type == HPyMember_OBJECT || member->type == HPyMember_OBJECT_EX;
 }
 
-/* CPython's own member descriptors read a PyObject pointer, at a fixed distance from the start of the
- * object. An HPyField is one in the CPython ABI only, and the struct of an int or tuple has no fixed place. */
+/* CPython's own member descriptors read a PyObject pointer, at a fixed distance from the start
+ * of the object. An HPyField is one in the CPython ABI only, and the struct of an int or tuple
+ * has no fixed place. */
 static int is_getset(const _HPyTypeInfo *info, const HPyMember *member) {
   if (HPY_HANDLE_BIAS != 0 && is_object(member)) return 1;
   return info->start == HPY_BEHIND_ITEMS;
@@ -156,8 +158,8 @@ HPyAPI_IMPL int _HPyType_CollectMembers(_HPyTypeInfo *info, const HPyType_Spec *
   if (getsets_end != NULL) legacy_getset_count = getsets_end - legacy_getsets;
 
   /* One more plain member for a hidden call pointer. */
-  next_member = (PyMemberDef *)PyMem_Calloc((size_t)(members + legacy_member_count) + 2,
-                                            sizeof(PyMemberDef));
+  next_member =
+      (PyMemberDef *)PyMem_Calloc((size_t)(members + legacy_member_count) + 2, sizeof(PyMemberDef));
   *plain_members = next_member;
   info->getsets = next_getset = (PyGetSetDef *)PyMem_Calloc(
       (size_t)(members + getsets + legacy_getset_count) + 1, sizeof(PyGetSetDef));
@@ -187,10 +189,11 @@ HPyAPI_IMPL int _HPyType_CollectMembers(_HPyTypeInfo *info, const HPyType_Spec *
     const HPyDef *def = spec->defines[i];
     if (def->kind != HPyDef_Kind_Member || !is_getset(info, &def->member)) continue;
     if (is_special(def->member.name)) {
-      PyErr_Format(PyExc_TypeError,
-                   "type '%.100s' cannot have the member '%s': CPython needs it at a fixed place, but the "
-                   "struct of an int or tuple lies behind its digits or items",
-                   spec->name, def->member.name);
+      PyErr_Format(
+          PyExc_TypeError,
+          "type '%.100s' cannot have the member '%s': CPython needs it at a fixed place, but the "
+          "struct of an int or tuple lies behind its digits or items",
+          spec->name, def->member.name);
       return -1;
     }
     copy_member(&next_record->def, &def->member, 0);

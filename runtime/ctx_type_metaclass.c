@@ -1,35 +1,40 @@
-/* PyType_FromMetaclass for CPython 3.9 to 3.11, whose PyType_FromSpec makes instances of `type` only. */
+/* PyType_FromMetaclass for CPython 3.9 to 3.11, whose PyType_FromSpec makes instances of `type`
+ * only. */
 #include "ctx_type_info.h"
 
 #if HPY_COMPAT_OWN_FROM_METACLASS
 
-/* Every slot that is a pointer to a function or to an array, and the part of PyHeapTypeObject that has it. */
+/* Every slot that is a pointer to a function or to an array, and the part of PyHeapTypeObject that
+ * has it. */
+/* clang-format off */
 #define FOR_EACH_SLOT(S) \
-  S(bf_getbuffer, as_buffer) S(bf_releasebuffer, as_buffer) S(mp_ass_subscript, as_mapping)    \
-  S(mp_length, as_mapping) S(mp_subscript, as_mapping) S(nb_absolute, as_number)               \
-  S(nb_add, as_number) S(nb_and, as_number) S(nb_bool, as_number) S(nb_divmod, as_number)      \
-  S(nb_float, as_number) S(nb_floor_divide, as_number) S(nb_index, as_number)                  \
-  S(nb_inplace_add, as_number) S(nb_inplace_and, as_number)                                    \
-  S(nb_inplace_floor_divide, as_number) S(nb_inplace_lshift, as_number)                        \
-  S(nb_inplace_multiply, as_number) S(nb_inplace_or, as_number)                                \
-  S(nb_inplace_power, as_number) S(nb_inplace_remainder, as_number)                            \
-  S(nb_inplace_rshift, as_number) S(nb_inplace_subtract, as_number)                            \
-  S(nb_inplace_true_divide, as_number) S(nb_inplace_xor, as_number) S(nb_int, as_number)       \
-  S(nb_invert, as_number) S(nb_lshift, as_number) S(nb_multiply, as_number)                    \
-  S(nb_negative, as_number) S(nb_or, as_number) S(nb_positive, as_number)                      \
-  S(nb_power, as_number) S(nb_remainder, as_number) S(nb_rshift, as_number)                    \
-  S(nb_subtract, as_number) S(nb_true_divide, as_number) S(nb_xor, as_number)                  \
-  S(sq_ass_item, as_sequence) S(sq_concat, as_sequence) S(sq_contains, as_sequence)            \
-  S(sq_inplace_concat, as_sequence) S(sq_inplace_repeat, as_sequence) S(sq_item, as_sequence)  \
-  S(sq_length, as_sequence) S(sq_repeat, as_sequence) S(nb_matrix_multiply, as_number)         \
-  S(nb_inplace_matrix_multiply, as_number) S(am_await, as_async) S(am_aiter, as_async)         \
-  S(am_anext, as_async) S(tp_alloc, ht_type) S(tp_call, ht_type) S(tp_clear, ht_type)          \
-  S(tp_dealloc, ht_type) S(tp_del, ht_type) S(tp_descr_get, ht_type) S(tp_descr_set, ht_type)  \
-  S(tp_getattr, ht_type) S(tp_getattro, ht_type) S(tp_hash, ht_type) S(tp_init, ht_type)       \
-  S(tp_is_gc, ht_type) S(tp_iter, ht_type) S(tp_iternext, ht_type) S(tp_new, ht_type)          \
-  S(tp_repr, ht_type) S(tp_richcompare, ht_type) S(tp_setattr, ht_type)                        \
-  S(tp_setattro, ht_type) S(tp_str, ht_type) S(tp_traverse, ht_type) S(tp_free, ht_type)       \
-  S(tp_finalize, ht_type) S(tp_methods, ht_type) S(tp_getset, ht_type) HPY_COMPAT_NEW_SLOTS(S)
+  S(bf_getbuffer, as_buffer) S(bf_releasebuffer, as_buffer) S(mp_ass_subscript, as_mapping) \
+  S(mp_length, as_mapping) S(mp_subscript, as_mapping) S(nb_absolute, as_number) \
+  S(nb_add, as_number) S(nb_and, as_number) S(nb_bool, as_number) S(nb_divmod, as_number) \
+  S(nb_float, as_number) S(nb_floor_divide, as_number) S(nb_index, as_number) \
+  S(nb_inplace_add, as_number) S(nb_inplace_and, as_number) \
+  S(nb_inplace_floor_divide, as_number) S(nb_inplace_lshift, as_number) \
+  S(nb_inplace_multiply, as_number) S(nb_inplace_or, as_number) S(nb_inplace_power, as_number) \
+  S(nb_inplace_remainder, as_number) S(nb_inplace_rshift, as_number) \
+  S(nb_inplace_subtract, as_number) S(nb_inplace_true_divide, as_number) \
+  S(nb_inplace_xor, as_number) S(nb_int, as_number) S(nb_invert, as_number) \
+  S(nb_lshift, as_number) S(nb_multiply, as_number) S(nb_negative, as_number) \
+  S(nb_or, as_number) S(nb_positive, as_number) S(nb_power, as_number) \
+  S(nb_remainder, as_number) S(nb_rshift, as_number) S(nb_subtract, as_number) \
+  S(nb_true_divide, as_number) S(nb_xor, as_number) S(sq_ass_item, as_sequence) \
+  S(sq_concat, as_sequence) S(sq_contains, as_sequence) S(sq_inplace_concat, as_sequence) \
+  S(sq_inplace_repeat, as_sequence) S(sq_item, as_sequence) S(sq_length, as_sequence) \
+  S(sq_repeat, as_sequence) S(nb_matrix_multiply, as_number) \
+  S(nb_inplace_matrix_multiply, as_number) S(am_await, as_async) S(am_aiter, as_async) \
+  S(am_anext, as_async) S(tp_alloc, ht_type) S(tp_call, ht_type) S(tp_clear, ht_type) \
+  S(tp_dealloc, ht_type) S(tp_del, ht_type) S(tp_descr_get, ht_type) S(tp_descr_set, ht_type) \
+  S(tp_getattr, ht_type) S(tp_getattro, ht_type) S(tp_hash, ht_type) S(tp_init, ht_type) \
+  S(tp_is_gc, ht_type) S(tp_iter, ht_type) S(tp_iternext, ht_type) S(tp_new, ht_type) \
+  S(tp_repr, ht_type) S(tp_richcompare, ht_type) S(tp_setattr, ht_type) S(tp_setattro, ht_type) \
+  S(tp_str, ht_type) S(tp_traverse, ht_type) S(tp_free, ht_type) S(tp_finalize, ht_type) \
+  S(tp_methods, ht_type) S(tp_getset, ht_type) \
+  HPY_COMPAT_NEW_SLOTS(S)
+/* clang-format on */
 
 /* Where a slot is stored in the type; NULL for a number that is none. */
 static void *place_of_slot(PyHeapTypeObject *type, int slot) {
@@ -68,7 +73,8 @@ static void take_members(PyHeapTypeObject *result, const PyMemberDef *members, P
   type->tp_members = (PyMemberDef *)(void *)((char *)result + Py_TYPE(type)->tp_basicsize);
   memcpy(type->tp_members, members, (size_t)count * sizeof(PyMemberDef));
   for (i = 0; i < count; i++) {
-    if (strcmp(members[i].name, "__weaklistoffset__") == 0) type->tp_weaklistoffset = members[i].offset;
+    if (strcmp(members[i].name, "__weaklistoffset__") == 0)
+      type->tp_weaklistoffset = members[i].offset;
     if (strcmp(members[i].name, "__dictoffset__") == 0) type->tp_dictoffset = members[i].offset;
     if (strcmp(members[i].name, "__vectorcalloffset__") == 0) {
       type->tp_vectorcall_offset = members[i].offset;
@@ -119,8 +125,8 @@ static int set_module(PyTypeObject *type, const char *name) {
   PyObject *module;
   int result;
   if (dot == NULL) {
-    return PyErr_WarnFormat(PyExc_DeprecationWarning, 1, "builtin type %.200s has no __module__ attribute",
-                            name);
+    return PyErr_WarnFormat(PyExc_DeprecationWarning, 1,
+                            "builtin type %.200s has no __module__ attribute", name);
   }
   module = PyUnicode_FromStringAndSize(name, dot - name);
   if (module == NULL) return -1;
@@ -144,7 +150,8 @@ static PyObject *make_type(PyTypeObject *metaclass, const PyType_Spec *spec, PyO
   result = (PyHeapTypeObject *)metaclass->tp_alloc(metaclass, member_count);
   if (result == NULL) return NULL;
   type = &result->ht_type;
-  /* At once: the object is tracked, and the collector takes what lacks the flag for a static type. */
+  /* At once: the object is tracked, and the collector takes what lacks the flag for a static
+   * type. */
   type->tp_flags = spec->flags | Py_TPFLAGS_HEAPTYPE;
   type->tp_name = spec->name;
   type->tp_basicsize = spec->basicsize;
