@@ -59,6 +59,8 @@ void CoreLock::Update() {
 
 void Refresh() {
   if (!g_memo_is_volatile.load(std::memory_order_relaxed)) return;
+  // In a signal handler that interrupted this room: captures are refused there as well.
+  if (t_busy.load(std::memory_order_relaxed)) return;
   CoreLock core;
   core.Update();
 }

@@ -369,6 +369,7 @@ class DwarfInfo final : public DebugInfo {
       return;
     }
     for (size_t i = 0; i < chain.size(); ++i) {
+      if (i + 1 < chain.size() && IsSplitPart(&chain[i], &chain[i + 1])) continue;
       frame.function = FunctionName(&chain[i]);
       frame.inlined = i + 1 < chain.size();
       const bool more = frame.inlined;
@@ -383,6 +384,26 @@ class DwarfInfo final : public DebugInfo {
         if (!frame.file.empty()) frame.line = static_cast<int>(*line);
       }
     }
+  }
+
+  // What a function is an instance of.
+  static Dwarf_Die Origin(Dwarf_Die die) {
+    Dwarf_Attribute attribute;
+    Dwarf_Die origin;
+    while (dwarf_formref_die(dwarf_attr(&die, DW_AT_abstract_origin, &attribute), &origin) != nullptr) die = origin;
+    return die;
+  }
+
+  // GCC splits functions in two (f.part.0), and where it puts the parts together again they look like a function inlined
+  // into itself, called from the very place of its declaration. In the source there is one function.
+  static bool IsSplitPart(Dwarf_Die* inner, Dwarf_Die* outer) {
+    const Dwarf_Die origin = Origin(*inner);
+    if (origin.addr != Origin(*outer).addr) return false;
+    Dwarf_Die declaration = origin;
+    int line = 0, column = 0;
+    return dwarf_decl_line(&declaration, &line) == 0 && dwarf_decl_column(&declaration, &column) == 0 &&
+           NumberOf(inner, DW_AT_call_line) == static_cast<uint64_t>(line) &&
+           NumberOf(inner, DW_AT_call_column) == static_cast<uint64_t>(column);
   }
 
   // What was inlined, at any depth; blocks may stand between.

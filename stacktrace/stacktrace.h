@@ -10,8 +10,9 @@
 //
 // Nothing here knows HPy or CPython. All functions may be called from any thread, and none throws
 // anything but std::bad_alloc. Locks are held over fork(), so a child may go on calling.
-// Signal handlers: Capture() may be called where the interrupted code was not inside this library (it then
-// returns kNoStack) and not inside malloc; CaptureAddresses() does not allocate; the rest may not be called.
+// Signal handlers may call Refresh(), Capture() and CaptureAddresses(). Where the interrupted code was inside
+// this room they do nothing (kNoStack, 0). Capture() may use the heap for a stack that it has not seen
+// before; CaptureAddresses() does so only if libraries were loaded since the last capture.
 
 #ifndef HPY_STACKTRACE_STACKTRACE_H_
 #define HPY_STACKTRACE_STACKTRACE_H_
