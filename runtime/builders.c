@@ -3,9 +3,9 @@
  * Compiled into every extension, in every ABI, on the public API alone. include/hpy/builders.h is
  * the manual. All of it runs with the GIL held. */
 #define HPY_RUNTIME_SOURCE /* see hpy/runtime.h */
-#include <string.h>
-
 #include "hpy.h"
+
+#include <string.h>
 
 /* ---- Appending to the plain builders ---- */
 
