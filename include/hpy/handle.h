@@ -30,7 +30,7 @@ typedef intptr_t HPy_ssize_t;
 typedef intptr_t HPy_hash_t;
 typedef uint32_t HPy_UCS4;
 #endif
-/* Not PY_SSIZE_T_MAX: it may be POSIX's SSIZE_MAX, which a C header included before Python.h hides. */
+/* Not PY_SSIZE_T_MAX: that may be POSIX's SSIZE_MAX, which not every order of headers defines. */
 #define HPY_SSIZE_T_MAX INTPTR_MAX
 #define HPY_SSIZE_T_MIN (-INTPTR_MAX - 1)
 
