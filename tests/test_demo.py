@@ -1,8 +1,9 @@
-"""examples/demo.py, which `make demo` runs: the examples build, and debug mode names their leaks."""
+"""examples/demo.py, which `make demo` runs: the examples build, and their leaks are named."""
 
 from pathlib import Path
 
 import pytest
+
 from support import tree
 from support.child import PythonRunner
 
