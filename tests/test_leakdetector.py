@@ -69,6 +69,14 @@ static HPy misuse_impl(HPyContext *ctx, HPy self, HPy arg)
     HPy_Close(ctx, h);  /* closes */
     return HPy_Dup(ctx, h);  /* uses */
 }
+
+HPyDef_METH(misuse_in_a_call_that_can_fail, "misuse_in_a_call_that_can_fail", HPyFunc_O)
+static HPy misuse_in_a_call_that_can_fail_impl(HPyContext *ctx, HPy self, HPy arg)
+{
+    HPy h = HPy_Dup(ctx, arg);
+    HPy_Close(ctx, h);
+    return HPy_Repr(ctx, h);
+}
 """
 
 
@@ -184,7 +192,7 @@ def test_kept_and_closed_in_a_later_call(mod: Any) -> None:
 
 
 def test_misuse_of_the_detector() -> None:
-    detector = LeakDetector()
+    detector: Any = LeakDetector()
     assert detector.generation is None
     with pytest.raises(ValueError, match=r"^LeakDetector not started yet$"):
         detector.stop()
@@ -192,8 +200,8 @@ def test_misuse_of_the_detector() -> None:
     assert isinstance(detector.generation, int)
     with pytest.raises(ValueError, match=r"^LeakDetector already started$"):
         detector.start()
-    assert detector.stop() is None  # type: ignore[func-returns-value]
-    assert detector.stop() is None  # type: ignore[func-returns-value]
+    assert detector.stop() is None
+    assert detector.stop() is None
     with pytest.raises(TypeError, match="ignore must be a function"):
         LeakDetector(ignore="all")  # type: ignore[arg-type]
 
@@ -312,7 +320,7 @@ def test_decorated_coroutine_and_async_generator(mod: Any) -> None:
 
 def test_what_cannot_be_decorated() -> None:
     with pytest.raises(TypeError, match="LeakDetector decorates functions"):
-        LeakDetector()(int)  # type: ignore[type-var]
+        LeakDetector()(int)
 
 
 # Others who look.
@@ -373,11 +381,12 @@ def test_violation_that_raises(mod: Any, line_of: Any) -> None:
     assert f"mytest.c:{line_of(SOURCE, '/* uses */')} in misuse_impl" in text
 
 
-def test_violation_that_warns(mod: Any) -> None:
+@pytest.mark.parametrize("function", ["misuse_in_a_call_that_can_fail", "misuse"])
+def test_violation_that_warns(mod: Any, function: str) -> None:
     with hpy.debug.configure(on_violation="warn"):
         with pytest.warns(hpy.debug.HPyDebugWarning, match=r"^error\[use-after-close\]") as caught:
             with pytest.raises(HPyDebugError):
-                mod.misuse(5)
+                getattr(mod, function)(5)
     (warning,) = caught
     assert warning.filename == __file__
     assert warning.message.violation.kind == "use-after-close"  # type: ignore[union-attr]
