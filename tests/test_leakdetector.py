@@ -203,7 +203,7 @@ def test_misuse_of_the_detector() -> None:
     assert detector.stop() is None
     assert detector.stop() is None
     with pytest.raises(TypeError, match="ignore must be a function"):
-        LeakDetector(ignore="all")  # type: ignore[arg-type]
+        LeakDetector(ignore="all")
 
 
 def test_stop_may_be_called_again(mod: Any) -> None:
