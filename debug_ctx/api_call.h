@@ -38,9 +38,7 @@ class ApiCall {
     return UnwrapInvalid(handle, position);
   }
 
-  HPy Wrap(HPy universal_handle) {
-    return state().Open(universal_handle, *call_, site_);
-  }
+  HPy Wrap(HPy universal_handle) { return state().Open(universal_handle, *call_, site_); }
 
   // Closes a handle for the extension: HPy_Close, and what HPyTracker_Close does.
   void Close(HPy handle);

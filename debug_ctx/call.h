@@ -4,6 +4,7 @@
 #define HPY_DEBUG_CTX_CALL_H_
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "handles/handle_table.h"
@@ -48,17 +49,20 @@ class OpenLog {
 // Lives in its context, never on the stack: a greenlet moves stacks.
 struct Call {
   State* state = nullptr;
-  Call* outer = nullptr;       // the call that was innermost on this thread when this one began
-  uintptr_t stop_sp = 0;       // stack pointer of the trampoline: captures end below it
-  uintptr_t entry = 0;         // address of the extension's function
-  uint32_t function = 0;       // its number
+  Call* outer = nullptr;  // the call that was innermost on this thread when this one began
+  uintptr_t stop_sp = 0;  // stack pointer of the trampoline: captures end below it
+  uintptr_t entry = 0;    // address of the extension's function
+  uint32_t function = 0;  // its number
   bool in_progress = false;
-  bool refreshed = false;      // libraries were looked at since the call began
-  uint64_t first_order = 0;    // handles from this number on were opened since the call began
-  int64_t open = 0;            // how many of those are open (and of calls inside it)
+  bool refreshed = false;    // libraries were looked at since the call began
+  uint64_t first_order = 0;  // handles from this number on were opened since the call began
+  int64_t open = 0;          // how many of those are open (and of calls inside it)
   OpenLog log;
   // Mistakes of calls that have no error value: raised when the function returns.
   std::vector<leakdetector::Violation> deferred;
+  // The last of them that was only warned of: raised all the same if the function then fails without
+  // an exception, which is what it makes of a refused result.
+  std::unique_ptr<leakdetector::Violation> warned;
 };
 
 // A context that is handed to one call at a time.

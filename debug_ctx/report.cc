@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -53,9 +54,9 @@ Stack AtStack(const Place& place) {
   if (place.site == nullptr) {
     stack = FunctionStack(place.state, place.call.function);
   } else {
-    stack = Filtered(place.state,
-                     stacktrace::Capture(*place.site, {place.call.stop_sp, place.call.entry,
-                                                       kFramesOfMistake}));
+    stack = Filtered(
+        place.state,
+        stacktrace::Capture(*place.site, {place.call.stop_sp, place.call.entry, kFramesOfMistake}));
   }
   if (place.state.settings.python_stacks) {
     stack.python = place.state.host.PythonFrames(kPythonFrames);
@@ -186,7 +187,11 @@ void Report(State& state, Call& call, Violation violation, bool can_fail) {
       Abort(state, violation);
     case Policy::kWarn:
       if (state.host.Warn(violation)) {
-        if (can_fail) state.host.Raise(violation, HPy_NULL);
+        if (can_fail) {
+          state.host.Raise(violation, HPy_NULL);
+        } else {
+          call.warned = std::make_unique<Violation>(std::move(violation));
+        }
         return;
       }
       if (can_fail) return;  // the warning was turned into an exception, which is as good
@@ -330,10 +335,9 @@ void ApiCall::RefuseBuilder(const HandleTable& table, HPy value, int position) {
   }
   ok_ = false;
   const Place place{s, *call_, &info_, &site_};
-  Violation violation =
-      Begin(place, known ? Kind::kBuilderAfterBuild : Kind::kNotAHandle,
-            Given(info_, known ? "a builder that was already built or cancelled"
-                               : "a value that is no builder"));
+  Violation violation = Begin(place, known ? Kind::kBuilderAfterBuild : Kind::kNotAHandle,
+                              Given(info_, known ? "a builder that was already built or cancelled"
+                                                 : "a value that is no builder"));
   violation.argument = position;
   TellStory(place, table, value, &violation);
   Report(s, *call_, std::move(violation), info_.can_fail);
@@ -344,9 +348,9 @@ void ApiCall::RefuseTracker(const HandleTable& table, HPy value, int position) {
   ok_ = false;
   const bool known = table.Classify(value) == Validity::kClosed;
   const Place place{state(), *call_, &info_, &site_};
-  Violation violation =
-      Begin(place, known ? Kind::kTrackerAfterClose : Kind::kNotAHandle,
-            Given(info_, known ? "a tracker that is already closed" : "a value that is no tracker"));
+  Violation violation = Begin(
+      place, known ? Kind::kTrackerAfterClose : Kind::kNotAHandle,
+      Given(info_, known ? "a tracker that is already closed" : "a value that is no tracker"));
   violation.argument = position;
   TellStory(place, table, value, &violation);
   Report(state(), *call_, std::move(violation), info_.can_fail);
@@ -385,7 +389,11 @@ HPy OnInvalidResult(State& state, Call& call, HPy result) {
   return HPy_NULL;
 }
 
-bool RaiseDeferred(State& state, Call& call) {
+bool RaiseDeferred(State& state, Call& call, bool failed) {
+  const std::unique_ptr<Violation> warned = std::move(call.warned);
+  if (warned != nullptr && failed && !state.universal->ctx_Err_Occurred(state.universal)) {
+    state.host.Raise(*warned, HPy_NULL);
+  }
   if (call.deferred.empty()) return false;
   // Each becomes the context of the next.
   for (const Violation& violation : std::exchange(call.deferred, {})) {
@@ -397,9 +405,8 @@ bool RaiseDeferred(State& state, Call& call) {
 std::vector<Slot*> OpenSlots(State& state, int64_t generation) {
   if (state.table.CountOpen(generation) == 0) return {};
   std::vector<Slot*> open = state.table.OpenSlots(generation);
-  std::erase_if(open, [](const Slot* slot) {
-    return static_cast<Origin>(slot->origin) != Origin::kOwned;
-  });
+  std::erase_if(
+      open, [](const Slot* slot) { return static_cast<Origin>(slot->origin) != Origin::kOwned; });
   return open;
 }
 
@@ -431,7 +438,8 @@ void ForceClose(State& state, Slot* slot) {
                         ? Kind::kCloseOfArgument
                         : Kind::kCloseOfConstant;
   const Place place{state, call, nullptr, nullptr};
-  Violation violation = Begin(place, kind, "DebugHandle._force_close() was called for such a handle");
+  Violation violation =
+      Begin(place, kind, "DebugHandle._force_close() was called for such a handle");
   TellStory(place, state.table, state.table.HandleOf(*slot), &violation);
   Report(state, call, std::move(violation), /*can_fail=*/true);
 }

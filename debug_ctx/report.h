@@ -17,9 +17,9 @@ namespace hpy::debug_ctx {
 // one case where an older hook lets it pass; else null with an exception set.
 HPy OnInvalidResult(State& state, Call& call, HPy result);
 
-// Raises what was deferred during a call that has no error value. True when there was any; then an
-// exception is set.
-bool RaiseDeferred(State& state, Call& call);
+// Raises what was deferred during a call of a function, which `failed` (returned its error value) or
+// not. True when there was any; then an exception is set, and the result must be given up.
+bool RaiseDeferred(State& state, Call& call, bool failed);
 
 // The handles that extensions opened in this generation or later and that are still open, oldest first:
 // no constants, and no arguments of calls in progress.

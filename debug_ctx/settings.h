@@ -13,8 +13,9 @@ enum class Policy { kAbort, kRaise, kWarn };
 
 struct Settings {
   Policy policy = Policy::kAbort;
-  int stack_depth = 16;       // native frames captured; 0 switches traces off
-  size_t closed_buffers = 10 << 20;  // bytes of buffers whose handle is closed that stay inaccessible
+  int stack_depth = 16;  // native frames captured; 0 switches traces off
+  size_t closed_buffers =
+      10 << 20;               // bytes of buffers whose handle is closed that stay inaccessible
   bool python_stacks = true;  // read the Python frames of violations and of what calls leave behind
 };
 

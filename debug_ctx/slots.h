@@ -12,11 +12,11 @@ namespace hpy::debug_ctx {
 
 // What the reports need to know about a slot at run time.
 struct SlotInfo {
-  const char* api;        // public name
-  unsigned nullable;      // bit i: parameter i may be HPy_NULL
-  unsigned observed;      // bit i: HPy_NULL raises `raises` in the universal context of HPy 0.9 too
+  const char* api;    // public name
+  unsigned nullable;  // bit i: parameter i may be HPy_NULL
+  unsigned observed;  // bit i: HPy_NULL raises `raises` in the universal context of HPy 0.9 too
   HPy HPyContext::*raises;
-  bool can_fail;          // has an error value, returned with an exception set
+  bool can_fail;  // has an error value, returned with an exception set
 };
 
 template <typename T>
@@ -50,20 +50,20 @@ R As(V value) {
 #define HPY_VALUE_HARMLESS(value) value
 
 #define HPY_FUNC(index, member, name, ret, params, args, api, nullable, observed, raises, error, \
-                 impl)                                                                            \
-  struct Slot_##member {                                                                          \
-    using Result = ret;                                                                           \
-    static constexpr auto kMember = &HPyContext::member;                                          \
-    static constexpr SlotInfo kInfo = {#name, nullable, observed, &HPyContext::raises,            \
-                                       HPY_CAN_FAIL_##error};                                     \
-    static Result Refused() { return As<Result>(HPY_VALUE_##error); }                             \
+                 impl)                                                                           \
+  struct Slot_##member {                                                                         \
+    using Result = ret;                                                                          \
+    static constexpr auto kMember = &HPyContext::member;                                         \
+    static constexpr SlotInfo kInfo = {#name, nullable, observed, &HPyContext::raises,           \
+                                       HPY_CAN_FAIL_##error};                                    \
+    static Result Refused() { return As<Result>(HPY_VALUE_##error); }                            \
   };
-#define HPY_PROC(index, member, name, params, args, api, nullable, observed, raises, impl)        \
-  struct Slot_##member {                                                                          \
-    using Result = void;                                                                          \
-    static constexpr auto kMember = &HPyContext::member;                                          \
-    static constexpr SlotInfo kInfo = {#name, nullable, observed, &HPyContext::raises, false};    \
-    static void Refused() {}                                                                      \
+#define HPY_PROC(index, member, name, params, args, api, nullable, observed, raises, impl)     \
+  struct Slot_##member {                                                                       \
+    using Result = void;                                                                       \
+    static constexpr auto kMember = &HPyContext::member;                                       \
+    static constexpr SlotInfo kInfo = {#name, nullable, observed, &HPyContext::raises, false}; \
+    static void Refused() {}                                                                   \
   };
 #include "hpy/abi/context.inc"
 

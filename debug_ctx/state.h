@@ -55,7 +55,7 @@ class State {
   Settings settings;
   handles::HandleTable table;
   handles::HandleTable builders;  // wrapped: the builder of the universal context
-  handles::Buffers buffers;        // of handles in `table`
+  handles::Buffers buffers;       // of handles in `table`
   handles::HandleTable trackers;  // wrapped: a pointer to std::vector<HPy> of debug handles
   Functions functions;
   Stories stories;

@@ -20,8 +20,8 @@ uint32_t Stories::InternPython(Frames frames) {
 
 StoryId Stories::WithPython(StoryId story, uint32_t python) {
   if (python == 0 || (story & kPair) != 0) return story;
-  auto [it, inserted] = pair_numbers_.try_emplace(
-      {story, python}, static_cast<StoryId>(pairs_.size()) | kPair);
+  auto [it, inserted] =
+      pair_numbers_.try_emplace({story, python}, static_cast<StoryId>(pairs_.size()) | kPair);
   if (inserted) pairs_.emplace_back(story, python);
   return it->second;
 }

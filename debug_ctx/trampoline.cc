@@ -83,7 +83,7 @@ cpy_PyObject* TakeResult(State& state, Call& call, HPy result) {
       taken = OnInvalidResult(state, call, result);
     }
   }
-  if (RaiseDeferred(state, call)) {
+  if (RaiseDeferred(state, call, HPy_IsNull(taken))) {
     state.universal->ctx_Close(state.universal, taken);
     taken = HPy_NULL;
   }
@@ -92,7 +92,8 @@ cpy_PyObject* TakeResult(State& state, Call& call, HPy result) {
 
 template <typename R>
 R TakeResult(State& state, Call& call, R result) {
-  return RaiseDeferred(state, call) ? static_cast<R>(-1) : result;
+  constexpr R kFailed = static_cast<R>(-1);
+  return RaiseDeferred(state, call, result == kFailed) ? kFailed : result;
 }
 
 template <typename R>
@@ -137,7 +138,7 @@ template <typename... A>
         As<void (*)(HPyContext*, Converted<A>...)>(function)(scope.context(), c...);
       },
       converted);
-  if (RaiseDeferred(state, scope.call())) {
+  if (RaiseDeferred(state, scope.call(), false)) {
     state.universal->ctx_Err_WriteUnraisable(state.universal, HPy_NULL);
   }
 }
@@ -182,8 +183,7 @@ void CallKeywords(State& state, HPyCFunction function, _HPyFunc_args_KEYWORDS& a
 template <typename R, typename Args>
 void CallWithTuple(State& state, HPyCFunction function, Args& a) {
   HPy_ssize_t nargs = 0;
-  auto* const items =
-      reinterpret_cast<cpy_PyObject* const*>(state.host.TupleItems(a.args, &nargs));
+  auto* const items = reinterpret_cast<cpy_PyObject* const*>(state.host.TupleItems(a.args, &nargs));
   a.result = InvokeArray<R, HPy_ssize_t>(state, function, a.self, items, nargs,
                                          static_cast<size_t>(nargs), a.kw);
 }
@@ -200,8 +200,7 @@ void CallGetBuffer(State& state, HPyCFunction function, _HPyFunc_args_GETBUFFERP
       a.result = Failed<int>(state);
       return;
     }
-    const int status =
-        As<HPyFunc_getbufferproc>(function)(scope.context(), self, &buffer, a.flags);
+    const int status = As<HPyFunc_getbufferproc>(function)(scope.context(), self, &buffer, a.flags);
     // Taking the owner comes first: it raises what was deferred.
     if (status >= 0) {
       owner = state.host.Borrow(TakeResult(state, scope.call(), buffer.obj));
@@ -209,7 +208,8 @@ void CallGetBuffer(State& state, HPyCFunction function, _HPyFunc_args_GETBUFFERP
     } else {
       a.result = TakeResult(state, scope.call(), status);
     }
-  }();
+  }
+  ();
   if (a.result < 0) {
     // What the interpreter looks at after a failure.
     reinterpret_cast<HPy_buffer*>(a.view)->obj = HPy_NULL;
@@ -230,7 +230,7 @@ void CallReleaseBuffer(State& state, HPyCFunction function, _HPyFunc_args_RELEAS
   buffer.obj = handles.Open(owner);
   if (handles.failed()) return;
   As<HPyFunc_releasebufferproc>(function)(scope.context(), self, &buffer);
-  if (RaiseDeferred(state, scope.call())) {
+  if (RaiseDeferred(state, scope.call(), false)) {
     state.universal->ctx_Err_WriteUnraisable(state.universal, HPy_NULL);
   }
 }
@@ -242,11 +242,11 @@ void Wrapper<table::Slot_ctx_CallRealFunctionFromTrampoline>::Call(HPyContext* c
                                                                    HPyCFunction f, void* args) {
   State& state = *DebugContext::From(ctx)->call.state;
   switch (signature) {
-#define HPY_CASE(SIGNATURE, call)                                   \
-  case HPyFunc_##SIGNATURE: {                                       \
-    auto& a = *static_cast<_HPyFunc_args_##SIGNATURE*>(args);       \
-    call;                                                           \
-    return;                                                         \
+#define HPY_CASE(SIGNATURE, call)                             \
+  case HPyFunc_##SIGNATURE: {                                 \
+    auto& a = *static_cast<_HPyFunc_args_##SIGNATURE*>(args); \
+    call;                                                     \
+    return;                                                   \
   }
     HPY_CASE(NOARGS, a.result = Invoke<HPy>(state, f, a.self))
     HPY_CASE(O, (a.result = Invoke<HPy>(state, f, a.self, a.arg)))

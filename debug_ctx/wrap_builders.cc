@@ -113,8 +113,7 @@ void Wrapper<table::Slot_ctx_ListBuilder_Cancel>::Call(HPyContext* ctx, HPyListB
   Cancel<table::Slot_ctx_ListBuilder_Cancel>(ctx, builder, site);
 }
 
-HPyTupleBuilder Wrapper<table::Slot_ctx_TupleBuilder_New>::Call(HPyContext* ctx,
-                                                                HPy_ssize_t size) {
+HPyTupleBuilder Wrapper<table::Slot_ctx_TupleBuilder_New>::Call(HPyContext* ctx, HPy_ssize_t size) {
   const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
   return NewBuilder<table::Slot_ctx_TupleBuilder_New, HPyTupleBuilder>(ctx, size, site);
 }
@@ -142,8 +141,8 @@ HPyTracker Wrapper<table::Slot_ctx_Tracker_New>::Call(HPyContext* ctx, HPy_ssize
   if (!api.ok()) return Refuse<S>();
   auto tracked = std::make_unique<Tracked>();
   tracked->reserve(size > 0 ? static_cast<size_t>(size) : 5);
-  const HPy record = OpenRecord(api, api.state().trackers,
-                                HPy{reinterpret_cast<intptr_t>(tracked.get())});
+  const HPy record =
+      OpenRecord(api, api.state().trackers, HPy{reinterpret_cast<intptr_t>(tracked.get())});
   if (HPy_IsNull(record)) {
     api.universal()->ctx_Err_NoMemory(api.universal());
     return HPyTracker{0};

@@ -25,8 +25,8 @@ HPy Wrapper<table::Slot_ctx_Type_FromSpec>::Call(HPyContext* ctx, HPyType_Spec* 
   const std::string module = state.functions[api.call().function].module;
   state.functions.RegisterType(module, spec->name, spec->defines);
   HPyContext* const universal = api.universal();
-  return api.Wrap(universal->ctx_Type_FromSpec(universal, spec,
-                                               params != nullptr ? params_u.data() : nullptr));
+  return api.Wrap(
+      universal->ctx_Type_FromSpec(universal, spec, params != nullptr ? params_u.data() : nullptr));
 }
 
 HPy Wrapper<table::Slot_ctx_Module_Create>::Call(HPyContext* ctx, HPyModuleDef* definition) {

@@ -37,8 +37,7 @@ HPy CallWithArray(HPyContext* ctx, HPy callable, const HPy* args, size_t nargs, 
   const HandleArray args_u = UnwrapArray(api, args, nargs + KeywordCount(api, kwnames_u), 2);
   if (!api.ok()) return Refuse<S>();
   HPyContext* const universal = api.universal();
-  return api.Wrap(
-      (universal->*S::kMember)(universal, callable_u, args_u.data(), nargs, kwnames_u));
+  return api.Wrap((universal->*S::kMember)(universal, callable_u, args_u.data(), nargs, kwnames_u));
 }
 
 }  // namespace
@@ -54,7 +53,8 @@ HPy Wrapper<table::Slot_ctx_Tuple_FromArray>::Call(HPyContext* ctx, const HPy* i
   using S = table::Slot_ctx_Tuple_FromArray;
   const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
   ApiCall api(ctx, S::kInfo, site);
-  const HandleArray items_u = UnwrapArray(api, items, count > 0 ? static_cast<size_t>(count) : 0, 1);
+  const HandleArray items_u =
+      UnwrapArray(api, items, count > 0 ? static_cast<size_t>(count) : 0, 1);
   if (!api.ok()) return Refuse<S>();
   HPyContext* const universal = api.universal();
   return api.Wrap(universal->ctx_Tuple_FromArray(universal, items_u.data(), count));

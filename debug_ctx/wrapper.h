@@ -47,7 +47,7 @@ struct UniformCall;
 
 template <typename S, typename R, typename... A>
 struct UniformCall<S, R (*)(HPyContext*, A...)> {
-  static_assert(((kIsHandle<A> || kHandedOn<A>) && ...),
+  static_assert(((kIsHandle<A> || kHandedOn<A>)&&...),
                 "this slot is not uniform: give it a Wrapper of its own");
   static_assert(std::is_void_v<R> || kIsHandle<R> || kHandedOn<R>,
                 "this slot is not uniform: give it a Wrapper of its own");

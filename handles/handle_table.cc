@@ -9,7 +9,7 @@ namespace hpy::handles {
 
 namespace {
 
-constexpr uint32_t kCommitStep = 32 * 1024;      // slots, 1 MiB
+constexpr uint32_t kCommitStep = 32 * 1024;         // slots, 1 MiB
 constexpr uint32_t kLastGeneration = ~uint32_t{1};  // closing to this value retires a slot
 
 }  // namespace
@@ -35,7 +35,8 @@ HandleTable::~HandleTable() {
 
 bool HandleTable::Grow() {
   if (committed_ >= reserved_ || committed_ >= kNoSlot) return false;
-  if (mprotect(slots_ + committed_, size_t{kCommitStep} * sizeof(Slot), PROT_READ | PROT_WRITE) != 0) {
+  if (mprotect(slots_ + committed_, size_t{kCommitStep} * sizeof(Slot), PROT_READ | PROT_WRITE) !=
+      0) {
     return false;
   }
   committed_ += kCommitStep;
@@ -195,7 +196,8 @@ std::vector<Slot*> HandleTable::OpenSlots(int64_t generation) const {
 std::vector<Slot*> HandleTable::ClosedSlots(int64_t generation) const {
   std::vector<Slot*> closed;
   const uint64_t first = FirstOrder(generation);
-  for (uint32_t i = closed_head_; i != kNoSlot && closed.size() < closed_size_; i = slots_[i].link) {
+  for (uint32_t i = closed_head_; i != kNoSlot && closed.size() < closed_size_;
+       i = slots_[i].link) {
     if (slots_[i].order >= first) closed.push_back(&slots_[i]);
   }
   return closed;

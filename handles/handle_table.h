@@ -21,7 +21,7 @@ namespace hpy::handles {
 
 enum class Validity {
   kOpen,
-  kClosed,      // given out once, and closed since
+  kClosed,  // given out once, and closed since
   kNull,
   kNotAHandle,  // never given out
 };

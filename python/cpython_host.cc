@@ -84,8 +84,8 @@ std::vector<leakdetector::PythonFrame> CPythonHost::PythonFrames(int max) {
   PyFrameObject* frame = PyThreadState_GetFrame(PyThreadState_Get());
   while (frame != nullptr && static_cast<int>(frames.size()) < max) {
     PyObject* code = reinterpret_cast<PyObject*>(PyFrame_GetCode(frame));
-    frames.push_back({FrameText(code, "co_name"), FrameText(code, "co_filename"),
-                      PyFrame_GetLineNumber(frame)});
+    frames.push_back(
+        {FrameText(code, "co_name"), FrameText(code, "co_filename"), PyFrame_GetLineNumber(frame)});
     Py_DECREF(code);
     PyFrameObject* back = PyFrame_GetBack(frame);
     Py_DECREF(frame);
@@ -157,9 +157,9 @@ void CPythonHost::Notify(const leakdetector::Violation& violation) {
   if (callbacks.on_violation == nullptr) return;
   const PendingException pending;
   PyObject* json = JsonText(violation);
-  PyObject* result =
-      json != nullptr ? PyObject_CallFunctionObjArgs(callbacks.on_violation, json, nullptr)
-                      : nullptr;
+  PyObject* result = json != nullptr
+                         ? PyObject_CallFunctionObjArgs(callbacks.on_violation, json, nullptr)
+                         : nullptr;
   if (result == nullptr) PyErr_WriteUnraisable(callbacks.on_violation);
   Py_XDECREF(result);
   Py_XDECREF(json);

@@ -116,7 +116,9 @@ PyObject* SetTraceLimit(PyObject*, PyObject* argument) {
     if (limit == -1 && PyErr_Occurred() != nullptr) return nullptr;
   }
   debug->state.settings.stack_depth =
-      static_cast<int>(limit < 0 ? 0 : limit > debug_ctx::kMaxStackDepth ? debug_ctx::kMaxStackDepth : limit);
+      static_cast<int>(limit < 0                           ? 0
+                       : limit > debug_ctx::kMaxStackDepth ? debug_ctx::kMaxStackDepth
+                                                           : limit);
   Py_RETURN_NONE;
 }
 
@@ -136,8 +138,7 @@ PyMethodDef functions[] = {
      "Sets how many bytes of closed buffers are kept inaccessible."},
     {"set_on_invalid_handle", SetOnInvalidHandle, METH_O,
      "Sets the function that is called, without arguments, at the use of an invalid handle."},
-    {"set_on_invalid_builder_handle", SetOnInvalidBuilder, METH_O,
-     "The same for builders."},
+    {"set_on_invalid_builder_handle", SetOnInvalidBuilder, METH_O, "The same for builders."},
     {"set_handle_stack_trace_limit", SetTraceLimit, METH_O,
      "Sets how many frames are recorded for a new handle; None or 0: no stack."},
     {nullptr, nullptr, 0, nullptr},

@@ -56,8 +56,9 @@ PyObject* ForceClose(PyObject* self, PyObject*) {
 std::string Allocation(const Slot& slot) {
   debug_ctx::State& state = CurrentState();
   std::string text;
-  for (const stacktrace::Frame& frame :
-       stacktrace::Symbolize(state.stories.Native(slot.opened))) {
+  const leakdetector::Stack stack =
+      state.filter.Apply(stacktrace::Symbolize(state.stories.Native(slot.opened)));
+  for (const stacktrace::Frame& frame : stack.native) {
     char offset[64];
     std::snprintf(offset, sizeof(offset), "(+0x%" PRIx64 ") [0x%" PRIx64 "]", frame.offset,
                   frame.offset);
@@ -72,21 +73,19 @@ std::string Allocation(const Slot& slot) {
 PyObject* Repr(PyObject* self) {
   const Slot& slot = SlotOf(self);
   const std::string allocation = Allocation(slot);
-  const std::string tail =
-      allocation.empty() ? "To get the stack trace of where it was allocated use:\n"
-                           "hpy.debug.set_handle_stack_trace_limit"
-                         : "Allocation stacktrace:\n" + allocation;
-  PyObject* tail_text = PyUnicode_DecodeUTF8(tail.data(), static_cast<Py_ssize_t>(tail.size()),
-                                             "replace");
+  const std::string tail = allocation.empty()
+                               ? "To get the stack trace of where it was allocated use:\n"
+                                 "hpy.debug.set_handle_stack_trace_limit"
+                               : "Allocation stacktrace:\n" + allocation;
+  PyObject* tail_text =
+      PyUnicode_DecodeUTF8(tail.data(), static_cast<Py_ssize_t>(tail.size()), "replace");
   if (tail_text == nullptr) return nullptr;
-  PyObject* text;
-  if (slot.is_open()) {
-    text = PyUnicode_FromFormat("<DebugHandle 0x%zx for %R>\n%U",
-                                reinterpret_cast<size_t>(&slot), ObjectOf(slot), tail_text);
-  } else {
-    text = PyUnicode_FromFormat("<DebugHandle 0x%zx CLOSED>\n%U", reinterpret_cast<size_t>(&slot),
-                                tail_text);
-  }
+  char id[32];  // %zx of PyUnicode_FromFormat is younger than the oldest CPython
+  std::snprintf(id, sizeof(id), "0x%zx", reinterpret_cast<size_t>(&slot));
+  PyObject* text =
+      slot.is_open()
+          ? PyUnicode_FromFormat("<DebugHandle %s for %R>\n%U", id, ObjectOf(slot), tail_text)
+          : PyUnicode_FromFormat("<DebugHandle %s CLOSED>\n%U", id, tail_text);
   Py_DECREF(tail_text);
   return text;
 }
@@ -105,7 +104,8 @@ void Dealloc(PyObject* self) {
 
 PyGetSetDef getset[] = {
     {"obj", GetObj, nullptr, "the object, or None where it may no longer exist", nullptr},
-    {"id", GetId, nullptr, "the address of the record; equal for every view of one handle", nullptr},
+    {"id", GetId, nullptr, "the address of the record; equal for every view of one handle",
+     nullptr},
     {"is_closed", GetIsClosed, nullptr, "whether the handle is closed", nullptr},
     {"raw_data_size", GetRawDataSize, nullptr,
      "size in bytes of the buffer that was given out for it, or -1", nullptr},

@@ -31,14 +31,15 @@ const hpy_universal_capi* ImportUniversal() {
   PyObject* capsule = PyObject_GetAttrString(module, "_capi");
   Py_DECREF(module);
   if (capsule == nullptr) return nullptr;
-  auto* capi = static_cast<const hpy_universal_capi*>(
-      PyCapsule_GetPointer(capsule, HPY_UNIVERSAL_CAPSULE));
+  auto* capi =
+      static_cast<const hpy_universal_capi*>(PyCapsule_GetPointer(capsule, HPY_UNIVERSAL_CAPSULE));
   Py_DECREF(capsule);
   if (capi != nullptr && capi->version != HPY_CAPI_VERSION) {
-    PyErr_Format(PyExc_ImportError,
-                 "hpy.debug._native needs version %d of hpy.universal's interface, and found version "
-                 "%u: the two come from different installations; reinstall hpy",
-                 HPY_CAPI_VERSION, static_cast<unsigned>(capi->version));
+    PyErr_Format(
+        PyExc_ImportError,
+        "hpy.debug._native needs version %d of hpy.universal's interface, and found version "
+        "%u: the two come from different installations; reinstall hpy",
+        HPY_CAPI_VERSION, static_cast<unsigned>(capi->version));
     return nullptr;
   }
   return capi;
@@ -78,7 +79,8 @@ bool SetPolicy(debug_ctx::Settings& settings, PyObject* value) {
   } else if (std::strcmp(text, "warn") == 0) {
     settings.policy = debug_ctx::Policy::kWarn;
   } else {
-    PyErr_Format(PyExc_ValueError, "on_violation must be 'abort', 'raise' or 'warn', not %R", value);
+    PyErr_Format(PyExc_ValueError, "on_violation must be 'abort', 'raise' or 'warn', not %R",
+                 value);
     return false;
   }
   return true;
@@ -173,8 +175,8 @@ PyObject* RenderText(PyObject*, PyObject* args, PyObject* keywords) {
   Py_ssize_t top = 20;
   int color = 0;
   const char* report = nullptr;
-  if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|npz:render_text",
-                                   const_cast<char**>(names), &violations, &top, &color, &report)) {
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|npz:render_text", const_cast<char**>(names),
+                                   &violations, &top, &color, &report)) {
     return nullptr;
   }
   PyObject* json = PyImport_ImportModule("json");
@@ -182,8 +184,7 @@ PyObject* RenderText(PyObject*, PyObject* args, PyObject* keywords) {
   std::vector<leakdetector::Violation> read;
   bool ok = json != nullptr && items != nullptr;
   for (Py_ssize_t i = 0; ok && i < PySequence_Fast_GET_SIZE(items); i++) {
-    PyObject* dict =
-        PyObject_CallMethod(json, "loads", "O", PySequence_Fast_GET_ITEM(items, i));
+    PyObject* dict = PyObject_CallMethod(json, "loads", "O", PySequence_Fast_GET_ITEM(items, i));
     ok = dict != nullptr && ViolationFromDict(dict, &read.emplace_back());
     Py_XDECREF(dict);
   }
@@ -214,9 +215,9 @@ PyObject* Kinds(PyObject*, PyObject*) {
   if (list == nullptr) return nullptr;
   for (const leakdetector::KindInfo& kind : leakdetector::AllKinds()) {
     auto text = [](std::string_view view) { return ToText(std::string(view)); };
-    PyObject* tuple = Py_BuildValue("(NNNNN)", text(kind.name),
-                                    text(leakdetector::SeverityName(kind.severity)),
-                                    text(kind.title), text(kind.cause), text(kind.help));
+    PyObject* tuple =
+        Py_BuildValue("(NNNNN)", text(kind.name), text(leakdetector::SeverityName(kind.severity)),
+                      text(kind.title), text(kind.cause), text(kind.help));
     if (tuple == nullptr || PyList_Append(list, tuple) != 0) {
       Py_XDECREF(tuple);
       Py_DECREF(list);
@@ -260,7 +261,8 @@ PyMethodDef functions[] = {
     {"append_report", AppendReport, METH_O, "Appends a line to the report file, if there is one."},
     {"kinds", Kinds, METH_NOARGS, "(kind, severity, title, cause, help) of every kind."},
     {"set_error_factory", SetErrorFactory, METH_O, "Sets what makes an exception of JSON text."},
-    {"set_warning_factory", SetWarningFactory, METH_O, "Sets what issues the warning for JSON text."},
+    {"set_warning_factory", SetWarningFactory, METH_O,
+     "Sets what issues the warning for JSON text."},
     {"set_violation_callback", SetViolationCallback, METH_O, "Sets who is told of each violation."},
     {"violation_count", ViolationCount, METH_NOARGS, "How many violations were reported so far."},
     {nullptr, nullptr, 0, nullptr},

@@ -48,7 +48,8 @@ std::optional<leakdetector::Stack> ReadStack(PyObject* dict, const char* key) {
   if (PyObject* python = Member(value, "python"); python != nullptr && PyList_Check(python)) {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(python); i++) {
       PyObject* frame = PyList_GET_ITEM(python, i);
-      stack.python.push_back({Text(frame, "function").value_or(""), Text(frame, "file").value_or(""),
+      stack.python.push_back({Text(frame, "function").value_or(""),
+                              Text(frame, "file").value_or(""),
                               static_cast<int>(Number(frame, "line"))});
     }
   }
