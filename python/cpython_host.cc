@@ -1,6 +1,8 @@
 // CPython as the host of the debug context: frames, errors, warnings, hooks.
 #include "cpython_host.h"
 
+#include <frameobject.h>  // PyFrame_GetBack, on CPython 3.9
+
 #include <utility>
 
 #include "leakdetector/json.h"
