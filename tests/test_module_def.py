@@ -45,8 +45,8 @@ REFUSALS = [
         ".size = 1,",
         "bad",
         SystemError,
-        "Module state is not supported yet in HPy, set HPyModuleDef.size = 0 if module state is not "
-        "needed",
+        "Module state is not supported yet in HPy, set HPyModuleDef.size = 0 if module state is "
+        "not needed",
     ),
     ("", "foreign bad", ValueError, "Unsupported HPyMeth signature"),
     (
@@ -75,7 +75,7 @@ def fields(text: str, defines: str) -> str:
     )
 
 
-@pytest.mark.parametrize("text, defines, exception, message", REFUSALS)
+@pytest.mark.parametrize(("text", "defines", "exception", "message"), REFUSALS)
 def test_refusals(
     hpy_module: ModuleFactory, text: str, defines: str, exception: type[Exception], message: str
 ) -> None:
@@ -105,7 +105,7 @@ HPy_MODINIT(mytest, def)
 
 
 def test_create_results(hpy_module: ModuleFactory) -> None:
-    with pytest.raises(RuntimeError, match="^Test error$"):
+    with pytest.raises(RuntimeError, match=r"^Test error$"):
         hpy_module(CREATE % 'return HPyErr_SetString(ctx, ctx->h_RuntimeError, "Test error");')
     with pytest.raises(SystemError) as caught:
         hpy_module(CREATE % 'return HPyImport_ImportModule(ctx, "sys");')
@@ -165,7 +165,7 @@ def test_exec(hpy_module: ModuleFactory) -> None:
     assert mod.self_of() is mod
     assert mod.self_of.__doc__ == "hello world"
     assert mod.self_of.__module__ == "mytest"
-    with pytest.raises(RuntimeError, match="^no$"):
+    with pytest.raises(RuntimeError, match=r"^no$"):
         hpy_module("""
             #include "hpy.h"
             HPyDef_SLOT(run, HPy_mod_exec)
@@ -186,7 +186,8 @@ def test_legacy_methods(hpy_module: ModuleFactory) -> None:
         #include <Python.h>
         #include "hpy.h"
         HPyDef_METH(meth, "meth", HPyFunc_O)
-        static HPy meth_impl(HPyContext *ctx, HPy self, HPy arg) { (void)self; return HPy_Dup(ctx, arg); }
+        static HPy meth_impl(HPyContext *ctx, HPy self, HPy arg)
+        { (void)self; return HPy_Dup(ctx, arg); }
         static PyObject *legacy(PyObject *self, PyObject *args)
         { long a, b; (void)self;
           return PyArg_ParseTuple(args, "ll", &a, &b) ? PyLong_FromLong(a * b) : NULL; }
@@ -256,15 +257,19 @@ def test_older_spelling(hpy_module: ModuleFactory) -> None:
 
 
 def test_older_spelling_fails(hpy_module: ModuleFactory) -> None:
-    broken = OLD.replace("HPyDef_METH(make, ", "HPyDef_METH(unused, ", 1).replace("&make", "&unused")
+    broken = OLD.replace("HPyDef_METH(make, ", "HPyDef_METH(unused, ", 1).replace(
+        "&make", "&unused"
+    )
     assert hpy_module(broken).five == 5
-    with pytest.raises(ValueError, match="^Unsupported HPyMeth signature$"):
-        hpy_module(OLD.replace("{&meth, &make, NULL}", "{&bad, NULL}").replace(
-            "HPyGlobal global;",
-            "static HPyDef bad = {.kind = HPyDef_Kind_Meth,"
-            ' {.meth = {.name = "bad", .signature = (HPyFunc_Signature)77}}};'
-            "HPyDef *keep[] = {&meth, &make};HPyGlobal global;",
-        ))
+    with pytest.raises(ValueError, match=r"^Unsupported HPyMeth signature$"):
+        hpy_module(
+            OLD.replace("{&meth, &make, NULL}", "{&bad, NULL}").replace(
+                "HPyGlobal global;",
+                "static HPyDef bad = {.kind = HPyDef_Kind_Meth,"
+                ' {.meth = {.name = "bad", .signature = (HPyFunc_Signature)77}}};'
+                "HPyDef *keep[] = {&meth, &make};HPyGlobal global;",
+            )
+        )
     with pytest.raises(KeyError, match="in init"):
         hpy_module("""
             #include "hpy.h"

@@ -65,7 +65,7 @@ def check_calls(thing: Any, first: int) -> None:
     assert thing() == [first]
     assert thing(1, "b") == [first, 1, "b"]
     assert thing(1, b=2, c=3) == [first, ("b", "c"), 1, 2, 3]
-    assert thing(*range(20), **{"k": 1}) == [first, ("k",), *range(20), 1]
+    assert thing(*range(20), k=1) == [first, ("k",), *range(20), 1]
     assert list(map(thing, [1, 2])) == [[first, 1], [first, 2]]
     assert thing.__call__(7) == [first, 7]
 
@@ -85,11 +85,10 @@ def test_call(hpy_module: ModuleFactory, new: str) -> None:
             return ("own", super().__call__(*args))
 
     for cls in (mod.T, Sub, Slots):
-        makers = [cls, lambda: cls.__new__(cls)]
+        things = [cls(), cls.__new__(cls)]
         if new == "none":
-            makers.append(lambda: object.__new__(cls))
-        for make in makers:
-            thing = make()
+            things.append(object.__new__(cls))
+        for thing in things:
             thing.x = 6
             check_calls(thing, 6)
             mod.use_other(thing)
@@ -129,7 +128,13 @@ def test_no_struct(hpy_module: ModuleFactory) -> None:
     )
     check_calls(mod.T(), 5)
     # Objects of variable size have no place for a pointer.
-    for base, args in ((list, ([1, 2],)), (dict, ({},)), (int, (2**100,)), (tuple, ((1, 2, 3),)), (mod.T, ())):
+    for base, args in (
+        (list, ([1, 2],)),
+        (dict, ({},)),
+        (int, (2**100,)),
+        (tuple, ((1, 2, 3),)),
+        (mod.T, ()),
+    ):
         cls = mod.derive(base)
         for made in (cls, type("Sub", (cls,), {})):
             thing = made(*args)
@@ -190,7 +195,8 @@ def test_explicit_offset(hpy_module: ModuleFactory) -> None:
         HPyDef_MEMBER(offset, "__vectorcalloffset__", HPyMember_HPYSSIZET,
                       offsetof(Struct, function), .readonly = 1)
         HPyDef_CALL_FUNCTION(function)
-        static HPy function_impl(HPyContext *ctx, HPy self, const HPy *args, size_t nargs, HPy kwnames)
+        static HPy function_impl(HPyContext *ctx, HPy self, const HPy *args, size_t nargs,
+                                 HPy kwnames)
         { return answer(ctx, Struct_AsStruct(ctx, self)->x, args, nargs, kwnames); }
         HPyDef_SLOT(new_T, HPy_tp_new)
         static HPy new_T_impl(HPyContext *ctx, HPy cls, const HPy *args, HPy_ssize_t nargs, HPy kw)

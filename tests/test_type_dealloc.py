@@ -3,6 +3,7 @@
 import gc
 import sys
 import weakref
+from typing import Any
 
 import pytest
 
@@ -125,7 +126,7 @@ def test_cycles(hpy_module: ModuleFactory) -> None:
     """Cycles through fields, slots, dictionaries and classes, in chains of every mixture."""
     mod = hpy_module(SOURCE)
 
-    def check(cls: type) -> None:
+    def check(cls: Any) -> None:
         thing, marker = cls(), Marker()
         alive = weakref.ref(marker)
         thing.number = 3
@@ -172,7 +173,7 @@ def test_class_dies_with_its_instance(hpy_module: ModuleFactory) -> None:
 
     def make() -> list[weakref.ref[object]]:
         base = mod.derive(ALL)
-        sub = type("Sub", (base,), {})
+        sub: Any = type("Sub", (base,), {})
         thing = sub()
         thing.number, thing.a = 4, [base, sub, thing]
         sub.thing = base.thing = thing
@@ -319,7 +320,8 @@ def test_special_members(hpy_module: ModuleFactory, kind: str) -> None:
         #include "hpy.h"
         typedef struct {{ long x; void *place; }} Struct;
         HPyType_HELPERS(Struct)
-        HPyDef_MEMBER(place, "{offset}", HPyMember_HPYSSIZET, offsetof(Struct, place), .readonly = 1)
+        HPyDef_MEMBER(place, "{offset}", HPyMember_HPYSSIZET, offsetof(Struct, place),
+                      .readonly = 1)
         HPyDef_SLOT(destroy, HPy_tp_destroy)
         static void destroy_impl(void *data) {{ ((Struct *)data)->x = 1; }}
         static HPyDef *T_defines[] = {{&place, &destroy, NULL}};

@@ -10,7 +10,15 @@ from support.extension import ModuleFactory
 from support.type_source import add_types
 
 SHAPES = ["Object", "Long", "Float", "Unicode", "Tuple", "List", "Dict"]
-TYPES = {"Object": object, "Long": int, "Float": float, "Unicode": str, "Tuple": tuple, "List": list, "Dict": dict}
+TYPES = {
+    "Object": object,
+    "Long": int,
+    "Float": float,
+    "Unicode": str,
+    "Tuple": tuple,
+    "List": list,
+    "Dict": dict,
+}
 VALUES: dict[str, list[tuple[object, ...]]] = {
     "Object": [()],
     "Long": [(0,), (1,), (-5,), (2**30,), (2**60 - 1,), (-(2**61),), (2**90,), (10**400,)],
@@ -241,7 +249,7 @@ def test_inherited_struct(hpy_module: ModuleFactory) -> None:
     assert mod.log() == "B5B5"
     with pytest.raises(TypeError, match="would overlap the data of its base 'Between'"):
         mod.derive(1, between)
-    with pytest.raises(TypeError, match="too small for base 'mytest.Derived'"):
+    with pytest.raises(TypeError, match=r"too small for base 'mytest\.Derived'"):
         mod.derive(0, derived)
     with pytest.raises(TypeError, match="would overlap the data of its base 'list'"):
         mod.derive(0, list)

@@ -2,6 +2,7 @@
 
 import gc
 import sys
+from typing import Any
 
 import pytest
 
@@ -66,6 +67,7 @@ def test_merged_definitions(hpy_module: ModuleFactory) -> None:
         """
         + add_types("T")
     )
+    cls: Any
     for cls in (mod.T, type("Sub", (mod.T,), {})):
         value = ["value"]
         before = sys.getrefcount(value)
@@ -102,7 +104,7 @@ def test_legacy_dealloc(hpy_module: ModuleFactory, define: str) -> None:
         HEAD
         + DEALLOC
         + f"""
-        static HPyDef *T_defines[] = {{{'&' + define + ',' if define else ''} NULL}};
+        static HPyDef *T_defines[] = {{{"&" + define + "," if define else ""} NULL}};
         static HPyDef *unused[] = {{&destroy, &traverse, NULL}};
         static HPyType_Spec spec = {{.name = "mytest.T", .basicsize = sizeof(PyObject),
             .builtin_shape = HPyType_BuiltinShape_Legacy, .legacy_slots = slots,

@@ -39,7 +39,7 @@ def source_of(shape: str) -> str:
     kinds = [*INTEGERS, *OTHERS]
     members = [
         f'HPyDef_MEMBER({kind}_{suffix}, "{kind}_{suffix}", HPyMember_{kind}, '
-        f"offsetof(Struct, field_{kind}), .readonly = {readonly}, .doc = \"doc of {kind}\")"
+        f'offsetof(Struct, field_{kind}), .readonly = {readonly}, .doc = "doc of {kind}")'
         for kind in kinds
         for suffix, readonly in (("rw", 0), ("ro", 1))
     ]
@@ -73,7 +73,8 @@ HPyDef_SLOT(add, HPy_mod_exec)
 static int add_impl(HPyContext *ctx, HPy module)
 {{
     HPyType_SpecParam params[] = {{
-        {{HPyType_SpecParam_Base, ctx->h_{BASES[shape]}Type}}, {{(HPyType_SpecParam_Kind)0, HPy_NULL}}}};
+        {{HPyType_SpecParam_Base, ctx->h_{BASES[shape]}Type}},
+        {{(HPyType_SpecParam_Kind)0, HPy_NULL}}}};
     return HPyHelpers_AddType(ctx, module, "T", &T_spec, params) ? 0 : -1;
 }}
 """
@@ -160,7 +161,7 @@ def test_object_members(hpy_module: ModuleFactory, shape: str) -> None:
 def test_text_of_a_missing_object(hpy_module: ModuleFactory) -> None:
     thing = hpy_module(source_of("Object")).T()
     with pytest.raises(AttributeError) as caught:
-        thing.OBJECT_EX_rw
+        _ = thing.OBJECT_EX_rw
     assert str(caught.value) == "'mytest.T' object has no attribute 'OBJECT_EX_rw'"
 
 
@@ -173,7 +174,8 @@ def test_getsets(hpy_module: ModuleFactory) -> None:
         HPyDef_GET(get_only, "get_only", .doc = "the value", .closure = (void *)1000)
         static HPy get_only_get(HPyContext *ctx, HPy self, void *closure)
         {
-            return HPyLong_FromLong(ctx, Struct_AsStruct(ctx, self)->value + (long)(intptr_t)closure);
+            long value = Struct_AsStruct(ctx, self)->value;
+            return HPyLong_FromLong(ctx, value + (long)(intptr_t)closure);
         }
         HPyDef_GETSET(both, "both")
         static HPy both_get(HPyContext *ctx, HPy self, void *closure)
@@ -207,7 +209,7 @@ def test_getsets(hpy_module: ModuleFactory) -> None:
     with pytest.raises(AttributeError):
         thing.get_only = 1
     with pytest.raises(AttributeError):
-        thing.set_only
+        _ = thing.set_only
     assert mod.T.get_only.__doc__ == "the value"
     with pytest.raises(TypeError):
         mod.T.both.__get__(object())
@@ -223,7 +225,8 @@ def test_order_of_definitions(hpy_module: ModuleFactory) -> None:
         HPyDef_METH(m, "m", HPyFunc_NOARGS, .doc = "hello world")
         static HPy m_impl(HPyContext *ctx, HPy self) { (void)ctx; (void)self; return HPy_NULL; }
         HPyDef_METH(n, "n", HPyFunc_O)
-        static HPy n_impl(HPyContext *ctx, HPy self, HPy arg) { (void)self; return HPy_Dup(ctx, arg); }
+        static HPy n_impl(HPyContext *ctx, HPy self, HPy arg)
+        { (void)self; return HPy_Dup(ctx, arg); }
         static HPyDef *T_defines[] = {&b, &n, &a, &m, NULL};
         static HPyType_Spec T_spec = {
             .name = "mytest.T", .basicsize = sizeof(Struct), .defines = T_defines};
@@ -232,6 +235,11 @@ def test_order_of_definitions(hpy_module: ModuleFactory) -> None:
     )
     assert [name for name in vars(mod.T) if len(name) == 1] == ["n", "m", "b", "a"]
     assert (mod.T.m.__doc__, mod.T.n.__doc__) == ("hello world", None)
-    for call in (lambda: mod.T.n(), lambda: mod.T.n(object(), 1), lambda: mod.T().n(), lambda: mod.T().m(1)):
+    for call in (
+        lambda: mod.T.n(),
+        lambda: mod.T.n(object(), 1),
+        lambda: mod.T().n(),
+        lambda: mod.T().m(1),
+    ):
         with pytest.raises(TypeError):
             call()

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from support.extension import ModuleFactory
-from support.type_source import METACLASS, MAKE_WITH_PARAMS, add_types
+from support.type_source import MAKE_WITH_PARAMS, METACLASS, add_types
 
-UNARY = {
+UNARY: dict[str, Any] = {
     "nb_absolute": abs,
     "nb_index": operator.index,
     "nb_int": int,
@@ -16,7 +16,7 @@ UNARY = {
     "nb_negative": operator.neg,
     "nb_positive": operator.pos,
 }
-BINARY = {
+BINARY: dict[str, Any] = {
     "nb_add": operator.add,
     "nb_and": operator.and_,
     "nb_divmod": divmod,
@@ -52,7 +52,8 @@ def numbers_source() -> str:
     for number, slot in numbered:
         if slot in UNARY:
             lines.append(
-                f"HPyDef_SLOT(def_{slot}, HPy_{slot}) static HPy def_{slot}_impl(HPyContext *ctx, HPy a)"
+                f"HPyDef_SLOT(def_{slot}, HPy_{slot})"
+                f" static HPy def_{slot}_impl(HPyContext *ctx, HPy a)"
                 f" {{ (void)a; return HPyLong_FromLong(ctx, {number}); }}"
             )
         else:
@@ -73,15 +74,20 @@ def numbers_source() -> str:
         static HPy ipower_impl(HPyContext *ctx, HPy a, HPy b, HPy c)
         { (void)a; return HPy_BuildValue(ctx, "sOO", "ipower", b, c); }
         HPyDef_SLOT(to_float, HPy_nb_float)
-        static HPy to_float_impl(HPyContext *ctx, HPy a) { (void)a; return HPyFloat_FromDouble(ctx, 1.5); }
+        static HPy to_float_impl(HPyContext *ctx, HPy a)
+        { (void)a; return HPyFloat_FromDouble(ctx, 1.5); }
         HPyDef_SLOT(to_bool, HPy_nb_bool)
-        static int to_bool_impl(HPyContext *ctx, HPy a) { (void)ctx; (void)a; return 0; }
+        static int to_bool_impl(HPyContext *ctx, HPy a)
+        { (void)ctx; (void)a; return 0; }
         HPyDef_SLOT(hash, HPy_tp_hash)
-        static HPy_hash_t hash_impl(HPyContext *ctx, HPy a) { (void)ctx; (void)a; return 7; }
+        static HPy_hash_t hash_impl(HPyContext *ctx, HPy a)
+        { (void)ctx; (void)a; return 7; }
         HPyDef_SLOT(repr, HPy_tp_repr)
-        static HPy repr_impl(HPyContext *ctx, HPy a) { (void)a; return HPyUnicode_FromString(ctx, "the repr"); }
+        static HPy repr_impl(HPyContext *ctx, HPy a)
+        { (void)a; return HPyUnicode_FromString(ctx, "the repr"); }
         HPyDef_SLOT(str, HPy_tp_str)
-        static HPy str_impl(HPyContext *ctx, HPy a) { (void)a; return HPyUnicode_FromString(ctx, "the str"); }
+        static HPy str_impl(HPyContext *ctx, HPy a)
+        { (void)a; return HPyUnicode_FromString(ctx, "the str"); }
         HPyDef_SLOT(compare, HPy_tp_richcompare)
         static HPy compare_impl(HPyContext *ctx, HPy a, HPy b, HPy_RichCmpOp op)
         { (void)a; return HPy_BuildValue(ctx, "iO", (int)op, b); }
@@ -111,8 +117,8 @@ def numbers_source() -> str:
             return -1;
         }
         """
-        + f"static HPyDef *T_defines[] = {{{listed} &power, &ipower, &to_float, &to_bool, &hash, &repr,"
-        "&str, &compare, &length, &assign, &descr_get, &init, NULL};"
+        + f"static HPyDef *T_defines[] = {{{listed} &power, &ipower, &to_float, &to_bool, &hash,"
+        "&repr, &str, &compare, &length, &assign, &descr_get, &init, NULL};"
         'static HPyType_Spec spec = {.name = "mytest.T",'
         " .flags = HPy_TPFLAGS_DEFAULT | HPy_TPFLAGS_BASETYPE, .defines = T_defines};"
         + MAKE_WITH_PARAMS
@@ -144,13 +150,13 @@ def check_slots(cls: Any) -> None:
     with pytest.raises(KeyError) as key:
         del thing["k"]
     assert key.value.args == ("k",)
-    with pytest.raises(IndexError, match="^v$"):
+    with pytest.raises(IndexError, match=r"^v$"):
         thing["k"] = "v"
     owner: Any = type("Owner", (), {"attribute": thing})
     assert owner.attribute == (None, owner)
     instance = owner()
     assert instance.attribute == (instance, owner)
-    with pytest.raises(ValueError, match="^no$"):
+    with pytest.raises(ValueError, match=r"^no$"):
         cls("no")
 
 
@@ -195,9 +201,9 @@ def test_sequence(hpy_module: ModuleFactory) -> None:
     assert (len(thing), thing[3], thing[-3]) == (10, 3, 7)
     assert None in thing
     assert 5 not in thing
-    with pytest.raises(KeyError, match="^8$"):
+    with pytest.raises(KeyError, match=r"^8$"):
         thing[-2] = 1
-    with pytest.raises(KeyError, match="^-8$"):
+    with pytest.raises(KeyError, match=r"^-8$"):
         del thing[-2]
     assert (thing + 1, thing * 2) == (("concat", 1), ("repeat", 2))
     assert operator.iadd(thing, 1) == ("inplace_concat", 1)
@@ -290,7 +296,8 @@ def test_hash_without_an_exception(hpy_module: ModuleFactory) -> None:
         HPyDef_SLOT(hash, HPy_tp_hash)
         static HPy_ssize_t hash_impl(HPyContext *ctx, HPy self)
         {
-            if (Struct_AsStruct(ctx, self)->fail) HPyErr_SetString(ctx, ctx->h_ValueError, "no hash");
+            if (Struct_AsStruct(ctx, self)->fail)
+                HPyErr_SetString(ctx, ctx->h_ValueError, "no hash");
             return -1;
         }
         static HPyDef *T_defines[] = {&fail, &hash, NULL};

@@ -73,12 +73,13 @@ REFUSALS = [
     (
         CALL + CALL_OFFSET + spec("", "call", "offset"),
         TypeError,
-        "Cannot have HPy_tp_call and explicit member'__vectorcalloffset__'. Specify just one of them.",
+        "Cannot have HPy_tp_call and explicit member'__vectorcalloffset__'. Specify just one of "
+        "them.",
     ),
 ]
 
 
-@pytest.mark.parametrize("source, exception, message", REFUSALS)
+@pytest.mark.parametrize(("source", "exception", "message"), REFUSALS)
 def test_refusals(
     hpy_module: ModuleFactory, source: str, exception: type[Exception], message: str
 ) -> None:
@@ -114,7 +115,9 @@ def test_parameters(hpy_module: ModuleFactory) -> None:
         refused(ValueError, METACLASS, type, METACLASS, type)
         == "metaclass was specified multiple times"
     )
-    assert refused(TypeError, METACLASS, "hello") == "Metaclass ''hello'' is not a subclass of 'type'."
+    assert (
+        refused(TypeError, METACLASS, "hello") == "Metaclass ''hello'' is not a subclass of 'type'."
+    )
     for not_a_metaclass in (int, type("Plain", (), {}), type("M", (type,), {"__new__": print})):
         message = refused(TypeError, METACLASS, not_a_metaclass)
         assert message == "Metaclasses with custom tp_new are not supported."
@@ -146,7 +149,11 @@ def test_metaclass(hpy_module: ModuleFactory) -> None:
         { (void)self; return HPyLong_FromLong(ctx, 3); }
         HPyDef_MEMBER(x, "x", HPyMember_INT, offsetof(Struct, x))
         """
-        + spec(".basicsize = sizeof(Struct), .flags = HPy_TPFLAGS_DEFAULT | HPy_TPFLAGS_BASETYPE,", "get", "x")
+        + spec(
+            ".basicsize = sizeof(Struct), .flags = HPy_TPFLAGS_DEFAULT | HPy_TPFLAGS_BASETYPE,",
+            "get",
+            "x",
+        )
         + MAKE_WITH_PARAMS
     )
 
