@@ -546,3 +546,35 @@ def test_it(hpy_debug):
     assert "1 passed" in done.stdout
     without = run_python.run([*command, "-p", "no:hpy_debug"], cwd=tmp_path)
     assert without.returncode != 0
+
+
+@pytest.mark.parametrize("detector", [False, True])
+def test_what_is_open_at_the_end(
+    hpy_module: Any, run_python: PythonRunner, tmp_path: Path, detector: bool
+) -> None:
+    """violations.md, section 4: reported at exit where a report is set and no detector ran."""
+    report = tmp_path / "report.jsonl"
+    code = """
+        import mytest, sys, hpy.debug
+        mytest.leak(42)
+        if sys.argv[1] == "True":
+            with hpy.debug.LeakDetector():
+                pass
+        """
+    done = run_python(
+        code,
+        str(detector),
+        module=hpy_module.build(SOURCE),
+        env={"HPY": "debug", "HPY_DEBUG_REPORT": str(report)},
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    lines = report.read_text().splitlines() if report.exists() else []
+    if detector:
+        assert lines == []
+    else:
+        (line,) = map(json.loads, lines)
+        assert (line["kind"], line["function"], line["handle"]["repr"]) == (
+            "handle-leak",
+            "leak",
+            "42",
+        )

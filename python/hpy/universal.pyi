@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any, Final, Optional, Union
+from typing import Any, Final
 
 MODE_UNIVERSAL: Final = 0
 MODE_DEBUG: Final = 1
@@ -18,15 +18,15 @@ class HPyImportError(ImportError, RuntimeError): ...
 def load(
     name: str,
     path: str,
-    spec: Optional[Union[ModuleSpec, bool]] = None,
+    spec: ModuleSpec | bool | None = None,
     debug: object = False,
-    mode: Optional[int] = None,
+    mode: int | None = None,
 ) -> ModuleType: ...
 def get_version() -> tuple[str, str]: ...
 def _load_bootstrap(
     name: str,
     ext_name: str,
-    package: Optional[str],
+    package: str | None,
     file: str,
     loader: Any,
     spec: ModuleSpec,

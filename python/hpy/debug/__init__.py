@@ -9,10 +9,20 @@ or hpy.universal.load(..., debug=True).
 
 from __future__ import annotations
 
+import atexit as _atexit
+
 from hpy.debug import native as _native_access
 from hpy.debug import reporting as _reporting
 from hpy.debug import settings as _settings
-from hpy.debug.leakdetector import HPyDebugError, HPyLeakError, LeakDetector, leaks
+from hpy.debug.leakdetector import (
+    HPyDebugError,
+    HPyLeakError,
+    LeakDetector,
+    leaks,
+)
+from hpy.debug.leakdetector import (
+    report_at_exit as _report_at_exit,
+)
 from hpy.debug.reporting import on_violation
 from hpy.debug.settings import configure
 from hpy.debug.violation import HPyDebugWarning, Violation
@@ -49,5 +59,6 @@ if _native_access.available():
     try:
         _reporting.connect(_native_access.native())
         _settings.apply_environment()
+        _atexit.register(_report_at_exit)
     except ImportError as error:  # the module hpy.universal is missing, or another version's
         _native_access.give_up(error)

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Generator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, TypeVar, cast
 
-from hpy.debug import reporting
+from hpy.debug import reporting, settings
 from hpy.debug.leak_text import leak_text
 from hpy.debug.native import native
 from hpy.debug.violation import Violation
@@ -74,6 +74,8 @@ class LeakDetector:
     After stop(), `leaks` has what it found, as DebugHandle objects, and `violations` the stories.
     """
 
+    _ran = False  # whether any detector was started in this process
+
     def __init__(self, *, ignore: Callable[[DebugHandle], object] | None = None) -> None:
         if ignore is not None and not callable(ignore):
             raise TypeError(f"ignore must be a function of a leak, or None; it is {ignore!r}")
@@ -87,6 +89,7 @@ class LeakDetector:
         if self.generation is not None:
             raise ValueError("LeakDetector already started")
         self.generation = native()._debug.new_generation()
+        LeakDetector._ran = True
 
     def stop(self) -> None:
         """Raises HPyLeakError when there are leaks. May be called again, and then looks again.
@@ -196,3 +199,11 @@ def _rebuild_leak_error(message: str, violations: list[Violation]) -> HPyLeakErr
     error = HPyLeakError((), violations)
     error._message = message
     return error
+
+
+def report_at_exit() -> None:
+    """At the end of the program, where no detector ran: appends what is still open to the report."""
+    if LeakDetector._ran or settings.current()["report"] is None:
+        return
+    _, stories = native().leak_report(0)
+    reporting.report_leaks(stories, [Violation.from_json(story) for story in stories])

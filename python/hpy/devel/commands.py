@@ -12,7 +12,7 @@ import os
 import shutil
 import sysconfig
 import threading
-from distutils import log
+from distutils import log  # type: ignore[attr-defined, unused-ignore]
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
