@@ -202,7 +202,7 @@ def _rebuild_leak_error(message: str, violations: list[Violation]) -> HPyLeakErr
 
 
 def report_at_exit() -> None:
-    """At the end of the program, where no detector ran: appends what is still open to the report."""
+    """At the end of a program in which no detector ran: what is still open goes to the report."""
     if LeakDetector._ran or settings.current()["report"] is None:
         return
     _, stories = native().leak_report(0)
