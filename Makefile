@@ -69,7 +69,7 @@ $(BUILD)/tests.stamp: | $(BUILD)/build.ninja $(DEPS)/test
 test: $(BUILD)/tests.stamp
 	$(CMAKE) --build $(BUILD)
 	$(CTEST) --test-dir $(BUILD) --output-on-failure --no-tests=ignore
-	HPY_BUILD_DIR=$(BUILD) $(PYTHON) -m pytest -n $(JOBS) --dist loadgroup $(PYTEST)
+	HPY_BUILD_DIR=$(BUILD) $(PYTHON) -m pytest -n $(JOBS) $(PYTEST)
 
 test-all: $(BUILD)/tests.stamp
 	cmake/test_all.sh $(BUILD) $(JOBS) $(PYTEST)
@@ -81,7 +81,7 @@ sanitize: | $(DEPS)/build $(DEPS)/test $(VENV)/.stamp
 	$(CMAKE) --build $(SANITIZED)
 	$(CTEST) --test-dir $(SANITIZED) --output-on-failure --no-tests=ignore
 ifeq ($(SANITIZE),address)
-	HPY_BUILD_DIR=$(SANITIZED) cmake/with_asan.sh $(PYTHON) -m pytest -n $(JOBS) --dist loadgroup $(PYTEST)
+	HPY_BUILD_DIR=$(SANITIZED) cmake/with_asan.sh $(PYTHON) -m pytest -n $(JOBS) $(PYTEST)
 endif
 
 bench: | $(DEPS)/build $(DEPS)/test $(VENV)/.stamp

@@ -26,7 +26,7 @@ for python in $pythons; do
     touch "$venv/.stamp"
   fi
   echo "=== CPython $version"
-  HPY_BUILD_DIR="$build" "$venv/bin/python" -m pytest -n "$jobs" --dist loadgroup "$@" || failed="$failed $version"
+  HPY_BUILD_DIR="$build" "$venv/bin/python" -m pytest -n "$jobs" "$@" || failed="$failed $version"
 done
 if [ -n "$failed" ]; then
   echo "Failed: $failed" >&2
