@@ -87,5 +87,8 @@ foreach(_soabi IN LISTS HPY_SOABIS)
   if(EXISTS "${_trace_main}")
     hpy_module(trace-${_soabi} ${_soabi} trace _native ${_trace_python})
     target_compile_definitions(trace-${_soabi} PRIVATE HPY_ABI_UNIVERSAL)
+    # The archive alone: of the room it takes trace.cc, which needs none of the room's libraries.
+    target_link_libraries(trace-${_soabi} PRIVATE $<TARGET_FILE:hpy_debug_ctx>)
+    add_dependencies(trace-${_soabi} hpy_debug_ctx)
   endif()
 endforeach()

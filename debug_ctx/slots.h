@@ -1,5 +1,6 @@
 // The slots of the context as types: for each function of the table one `Slot_<member>` with its
-// signature and what the table says about it. The wrappers are templates over these.
+// signature and what the table says about it. The wrappers of debug and of trace mode are templates
+// over these.
 #ifndef HPY_DEBUG_CTX_SLOTS_H_
 #define HPY_DEBUG_CTX_SLOTS_H_
 

@@ -51,6 +51,10 @@ DebugContext* State::TakeContext() {
   if (free_count_ > kContextsBetweenUses) {
     free_head_ = context->next_free;
     free_count_--;
+    // What traces the root context (trace.h) sets this too, and serves calls that begin from then on.
+    if (context->context._private != root_.context._private) [[unlikely]] {
+      context->context = root_.context;
+    }
   } else {
     context = new DebugContext();
     context->context = root_.context;

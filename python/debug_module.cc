@@ -8,6 +8,7 @@
 
 #include "debug_ctx/report.h"
 #include "debug_state.h"
+#include "import_universal.h"
 #include "leakdetector/json.h"
 #include "leakdetector/report.h"
 #include "stacktrace/stacktrace.h"
@@ -23,26 +24,6 @@ namespace {
 std::string LibraryOf(const void* address) {
   Dl_info info;
   return dladdr(address, &info) != 0 && info.dli_fname != nullptr ? info.dli_fname : "";
-}
-
-const hpy_universal_capi* ImportUniversal() {
-  PyObject* module = PyImport_ImportModule("hpy.universal");
-  if (module == nullptr) return nullptr;
-  PyObject* capsule = PyObject_GetAttrString(module, "_capi");
-  Py_DECREF(module);
-  if (capsule == nullptr) return nullptr;
-  auto* capi =
-      static_cast<const hpy_universal_capi*>(PyCapsule_GetPointer(capsule, HPY_UNIVERSAL_CAPSULE));
-  Py_DECREF(capsule);
-  if (capi != nullptr && capi->version != HPY_CAPI_VERSION) {
-    PyErr_Format(
-        PyExc_ImportError,
-        "hpy.debug._native needs version %d of hpy.universal's interface, and found version "
-        "%u: the two come from different installations; reinstall hpy",
-        HPY_CAPI_VERSION, static_cast<unsigned>(capi->version));
-    return nullptr;
-  }
-  return capi;
 }
 
 // ---------------------------------------------------------------------------------------------------
@@ -64,7 +45,16 @@ void RegisterModule(const char* name, const HPyModuleDef* definition, void*) {
   stacktrace::Pin(definition);
 }
 
-hpy_debug_capi capi = {GetContext, RegisterModule};
+void AddOwnLibrary(const void* address) {
+  DebugState* debug = GetDebugState();
+  if (debug == nullptr) {
+    PyErr_Clear();
+    return;
+  }
+  debug->state.filter.own_libraries.push_back(LibraryOf(address));
+}
+
+hpy_debug_capi capi = {GetContext, RegisterModule, AddOwnLibrary};
 
 // ---------------------------------------------------------------------------------------------------
 // Settings
@@ -310,7 +300,7 @@ DebugState* GetDebugState() {
   // Never freed: destroy functions still run at the end of the interpreter.
   static DebugState* debug = nullptr;
   if (debug != nullptr) return debug;
-  const hpy_universal_capi* universal = ImportUniversal();
+  const hpy_universal_capi* universal = ImportUniversal("hpy.debug._native");
   if (universal == nullptr) return nullptr;
   leakdetector::FrameFilter filter;
   filter.own_libraries = {

@@ -14,7 +14,7 @@
 extern "C" {
 #endif
 
-#define HPY_CAPI_VERSION 1
+#define HPY_CAPI_VERSION 2
 
 #define HPY_UNIVERSAL_CAPSULE "hpy.universal._capi"
 #define HPY_DEBUG_CAPSULE "hpy.debug._native._capi"
@@ -40,6 +40,9 @@ struct hpy_debug_capi {
   HPyContext *(*get_ctx)(void);
   /* Tells of a definition that was loaded in this mode, before its module is made. May be NULL. */
   void (*register_module)(const char *name, const _HPyModuleDef_ABI *def, void *library_handle);
+  /* The library of this address is hpy's own: its frames are left out of stacks. Only in
+   * hpy.debug._native; NULL in the other. */
+  void (*add_own_library)(const void *address);
 };
 
 #ifdef __cplusplus
