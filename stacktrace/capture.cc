@@ -97,7 +97,7 @@ StackId Unwound(const MemoKey& key) {
 // The second of two chances: rarer places of the memo, then the unwinder.
 __attribute__((noinline)) StackId CaptureElsewhere(uintptr_t pc, uintptr_t sp, uintptr_t fp, uintptr_t stop_sp,
                                                    uintptr_t callee, int max_frames) {
-  if (t_busy.load(std::memory_order_relaxed)) {
+  if (t_busy != 0) {
     g_reentered.fetch_add(1, std::memory_order_relaxed);
     return kNoStack;
   }
@@ -124,20 +124,20 @@ StackId CaptureRegisters(uintptr_t pc, uintptr_t sp, uintptr_t fp, uintptr_t sto
   const Memo* memo = t_memo;
   const uintptr_t below = stop_sp - sp;
   // Ordinary limits only; the others find their entry on the second way.
-  if (memo != nullptr && !t_busy.load(std::memory_order_relaxed) && below - 1 < UINT32_MAX) [[likely]] {
-    t_busy.store(true, std::memory_order_relaxed);
+  if (memo != nullptr && t_busy == 0 && below - 1 < UINT32_MAX) [[likely]] {
+    t_busy = 1;
     std::atomic_signal_fence(std::memory_order_seq_cst);
     const StackId id = memo->Find(pc, sp, fp, static_cast<uint32_t>(below), callee, max_frames,
                                   g_epoch.load(std::memory_order_acquire));
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    t_busy.store(false, std::memory_order_relaxed);
+    t_busy = 0;
     if (id != kNoStack) [[likely]] return id;
   }
   return CaptureElsewhere(pc, sp, fp, stop_sp, callee, max_frames);
 }
 
 int CaptureAddresses(const CallSite& site, const CaptureLimits& limits, uintptr_t* pcs, int max) {
-  if (t_busy.load(std::memory_order_relaxed) || max <= 0) return 0;
+  if (t_busy != 0 || max <= 0) return 0;
   try {
     CoreLock core;
     core.Update();

@@ -13,7 +13,7 @@ constinit std::atomic<uint32_t> g_epoch{1};
 constinit std::atomic<bool> g_memo_is_volatile{false};
 constinit std::atomic<uint64_t> g_reentered{0};
 constinit std::atomic<uint64_t> g_memo_bytes{0};
-constinit thread_local std::atomic<bool> t_busy HPY_STACKTRACE_TLS{false};
+constinit thread_local volatile sig_atomic_t t_busy HPY_STACKTRACE_TLS = 0;
 
 namespace {
 
@@ -60,7 +60,7 @@ void CoreLock::Update() {
 void Refresh() {
   if (!g_memo_is_volatile.load(std::memory_order_relaxed)) return;
   // In a signal handler that interrupted this room: captures are refused there as well.
-  if (t_busy.load(std::memory_order_relaxed)) return;
+  if (t_busy != 0) return;
   CoreLock core;
   core.Update();
 }

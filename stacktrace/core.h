@@ -6,6 +6,8 @@
 #ifndef HPY_STACKTRACE_CORE_H_
 #define HPY_STACKTRACE_CORE_H_
 
+#include <signal.h>
+
 #include <atomic>
 #include <mutex>
 
@@ -44,26 +46,26 @@ extern constinit std::atomic<bool> g_memo_is_volatile;
 extern constinit std::atomic<uint64_t> g_reentered;
 extern constinit std::atomic<uint64_t> g_memo_bytes;
 
-// True while this thread is inside this room, so that a capture in a signal handler keeps out.
-extern constinit thread_local std::atomic<bool> t_busy HPY_STACKTRACE_TLS;
+// Not 0 while this thread is inside this room, so that a capture in a signal handler keeps out.
+extern constinit thread_local volatile sig_atomic_t t_busy HPY_STACKTRACE_TLS;
 
 // Marks the thread as busy. The fences keep the compiler from moving work out of the marked
 // region; a signal handler runs on the same thread, so nothing else is needed.
 class BusyScope {
  public:
-  BusyScope() : before_(t_busy.load(std::memory_order_relaxed)) {
-    t_busy.store(true, std::memory_order_relaxed);
+  BusyScope() : before_(t_busy) {
+    t_busy = 1;
     std::atomic_signal_fence(std::memory_order_seq_cst);
   }
   ~BusyScope() {
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    t_busy.store(before_, std::memory_order_relaxed);
+    t_busy = before_;
   }
   BusyScope(const BusyScope&) = delete;
   BusyScope& operator=(const BusyScope&) = delete;
 
  private:
-  bool before_;
+  sig_atomic_t before_;
 };
 
 // The lock. The thread is marked first and unmarked last: a handler in between would wait for itself.

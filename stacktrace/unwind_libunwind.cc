@@ -58,6 +58,8 @@ struct Context {
   bool no_information = false;       // there are no unwind tables for an address
   bool lacks_register = false;       // a register was asked for that is not known at a call site
   bool failed_read = false;
+  bool in_tables = false;  // what is read belongs to unwind tables, among it the (writable) addresses of personality
+                           // routines, which say nothing about frames
 };
 
 bool Contains(const Segment* s, uintptr_t address) {
@@ -80,7 +82,7 @@ int AccessMem(unw_addr_space_t, unw_word_t address, unw_word_t* value, int write
   }
   c->good_page = page;
   *value = ReadWord(address);
-  if (Unwinding* out = c->out; out != nullptr) {
+  if (Unwinding* out = c->out; out != nullptr && !c->in_tables) {
     if (out->word_count == Unwinding::kMaxWords) {
       out->repeatable = false;
     } else {
@@ -159,7 +161,9 @@ int FindProcInfo(unw_addr_space_t space, unw_word_t ip, unw_proc_info_t* info, i
       table.u.rti.segbase = s->eh_frame_hdr;
       table.u.rti.table_data = s->eh_frame_hdr + 12;
       table.u.rti.table_len = uint64_t{count} * 8 / sizeof(unw_word_t);
+      c->in_tables = true;
       result = UNW_OBJ(dwarf_search_unwind_table)(space, ip, &table, info, need, arg);
+      c->in_tables = false;
     }
   }
   if (result < 0) c->no_information = true;

@@ -436,18 +436,27 @@ TEST(Symbolize, APinnedLibraryStays) {
   EXPECT_EQ(dlsym(again, "outer"), outer);
   EXPECT_FALSE(Pin(nullptr));
   // Its stacks outlast what happens to other libraries.
-  const auto call = [&] { return Trampoline(reinterpret_cast<void (*)(Api, int)>(outer), &ApiFunction, 5); };
-  const StackId id = call();
   Example other;
   other.Compile("");
-  {
-    Library library(other.path);
-    other.Call(library);
+  StackId first = kNoStack;
+  uint64_t misses = 0;
+  for (int round = 0; round < 2; ++round) {
+    const StackId id = Trampoline(reinterpret_cast<void (*)(Api, int)>(outer), &ApiFunction, 5);
+    if (round == 1) {
+      EXPECT_EQ(id, first);
+      EXPECT_EQ(GetStats().misses, misses);
+      break;
+    }
+    first = id;
+    const uint64_t invalidations = GetStats().invalidations;
+    {
+      Library library(other.path);
+      other.Call(library);
+    }
+    Refresh();
+    EXPECT_GT(GetStats().invalidations, invalidations);
+    misses = GetStats().misses;
   }
-  Refresh();
-  const uint64_t misses = GetStats().misses;
-  EXPECT_EQ(call(), id);
-  EXPECT_EQ(GetStats().misses, misses);
 }
 
 TEST(Symbolize, FromManyThreads) {
