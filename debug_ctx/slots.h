@@ -30,7 +30,7 @@ inline constexpr unsigned P0 = 0, P1 = 1u << 1, P2 = 1u << 2, P3 = 1u << 3, P4 =
 // The error column: FAILS(v) and HARMLESS(v). NULLH converts to the null of any type.
 struct Null {
   template <typename R>
-  operator R() const {
+  operator R() const {  // NOLINT(google-explicit-constructor): it stands where a value is expected
     return R{};
   }
 };
