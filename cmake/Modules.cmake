@@ -23,6 +23,11 @@ function(hpy_static target abi name folder includes)
   add_library(${target} STATIC ${ARGN})
   target_compile_definitions(${target} PRIVATE HPY HPY_ABI_${abi})
   target_compile_options(${target} PRIVATE -pedantic)
+  # Their debug information names them as if the extension's build had compiled them, from where they are
+  # installed: so reports know these frames for our own, and nobody's home folder is shipped.
+  target_compile_options(${target} PRIVATE
+    "-fdebug-prefix-map=${PROJECT_SOURCE_DIR}/runtime=hpy/devel/src/runtime"
+    "-fdebug-prefix-map=${HPY_ROOTS}/public=hpy/devel/include")
   if(HPY_SANITIZE)
     target_compile_options(${target} PRIVATE -fno-sanitize=all)
   endif()
