@@ -94,9 +94,12 @@ void TellStory(const Place& place, const HandleTable& table, HPy handle, Violati
   const Slot* slot = table.SlotOf(handle);
   if (slot == nullptr) return;
   if (!table.HasStory(*slot, handle)) {
-    violation->notes.push_back(
-        "its story (where it was opened and closed) was given up to a newer handle: raise the "
-        "setting closed_handles (HPY_DEBUG_CLOSED_HANDLES) to keep more of them");
+    // In the message, for that is all that a line of the report file has besides the nulls.
+    violation->message = leakdetector::ComposeMessage(
+        violation->kind, std::string(leakdetector::MessageWithoutHelp(*violation)) +
+                             ", so long ago that its story (where it was opened and closed) was "
+                             "recycled (the setting closed_handles, "
+                             "HPY_DEBUG_CLOSED_HANDLES, keeps more of them)");
     return;
   }
   const bool constant = static_cast<Origin>(slot->origin) == Origin::kConstant;
