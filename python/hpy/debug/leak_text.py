@@ -7,6 +7,7 @@ together, with one stack.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,7 @@ def leak_text(leaks: Sequence[DebugHandle], violations: Sequence[Violation]) -> 
             "(hpy.debug.configure(top=...) shows more)"
         )
     lines += map(str, others)
+    lines += _hints(violations)
     return "\n".join(lines)
 
 
@@ -94,6 +96,18 @@ def _story(violation: Violation | None) -> list[str]:
     elif violation is not None and violation.function:
         lines.append(f"opened by the function {violation.function} of {violation.module}")
     return lines
+
+
+def _hints(violations: Sequence[Violation]) -> list[str]:
+    """How to get the lines of libraries that have none; once for each."""
+    stacks = [violation.opened for violation in violations if violation.opened is not None]
+    first = [stack.native[0] for stack in stacks if stack.native]
+    libraries = {frame.library: None for frame in first if frame.library and frame.line is None}
+    return [
+        f"{os.path.basename(library)} has no debug information: compile it with -g, or install its "
+        "debug symbols, to see files and lines"
+        for library in libraries
+    ]
 
 
 def _native_line(frame: NativeFrame) -> str:

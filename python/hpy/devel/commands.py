@@ -177,6 +177,11 @@ class BuildExtMixin(BuildExt):
             if self.force or not os.path.exists(library) or changed > os.path.getmtime(library):
                 ext.extra_objects = [*(objects or ()), *self._compile_helpers(ext, helpers)]
             super().build_extension(ext)
+        except Exception as error:
+            advice = self._advice_without_compiler()
+            if advice is None:
+                raise
+            raise type(error)(f"{error}\n{advice}") from None
         finally:
             ext.sources, ext.extra_objects, ext.depends = sources, objects, depends
         if self._has_stub(ext):
@@ -196,6 +201,21 @@ class BuildExtMixin(BuildExt):
             depends=ext.depends,
         )
         return compiled
+
+    def _advice_without_compiler(self) -> str | None:
+        """What to do about a compiler that is not there; None if all are (or it is not Unix)."""
+        for language, attribute, variable in (
+            ("C", "compiler_so", "CC"),
+            ("C++", "compiler_so_cxx", "CXX"),
+        ):
+            program = next(iter(getattr(self.compiler, attribute, None) or ()), None)
+            if program is not None and shutil.which(program) is None:
+                return (
+                    f"The {language} compiler {program!r} was not found. Install one (Debian: apt "
+                    "install build-essential; Fedora: dnf install gcc gcc-c++; macOS: xcode-select "
+                    f"--install), or name another in the environment: {variable}=clang"
+                )
+        return None
 
     def _write_stub(self, library: str) -> None:
         stub = _stub_path(library)

@@ -25,7 +25,9 @@ def __bootstrap__():
             raise
         raise ImportError(
             __name__ + " is an extension for an ABI of HPy, which needs the package hpy with the "
-            "module hpy.universal for this Python; it was not found. Install it: pip install hpy",
+            "module hpy.universal for this Python, %s %d.%d; it was not found. Install it: "
+            "%s -m pip install hpy"
+            % (sys.implementation.name, *sys.version_info[:2], sys.executable or "python"),
             name=__name__,
         ) from error
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), {file_name!r})
