@@ -4,6 +4,7 @@
 #   make test       GoogleTests, then pytest on PYTHON
 #   make test-all   the same, with pytest on every CPython 3.9+ of the machine
 #   make lint       format, types, and static analysis of everything
+#   make format     what make lint asks for, as far as tools can do it
 #   make bench      the benchmarks
 #   make sanitize   make test with ASan and UBSan; SANITIZE=thread: the GoogleTests with TSan
 #   make wheel      dist/: the wheel of PYTHON, repaired by auditwheel
@@ -28,7 +29,7 @@ CTEST := $(abspath $(VENV))/bin/ctest
 CONFIGURE = $(CMAKE) -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(NINJA) -DHPY_WERROR=$(if $(CI),ON,OFF)
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-all lint bench sanitize wheel build clean
+.PHONY: demo test test-all lint format bench sanitize wheel build clean
 
 # --- What must be there
 
@@ -102,3 +103,8 @@ lint: $(BUILD)/build.ninja | $(DEPS)/lint
 	$(VENV)/bin/mypy
 	$(if $(C_FILES),clang-format --dry-run -Werror $(C_FILES))
 	$(CMAKE) --build $(BUILD) --target tidy
+
+format: | $(VENV)/.stamp $(DEPS)/lint
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+	$(if $(C_FILES),clang-format -i $(C_FILES))
