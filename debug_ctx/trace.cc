@@ -96,7 +96,7 @@ struct UniformTraced<S, R (*)(HPyContext*, A...)> {
   static R Call(HPyContext* ctx, A... arguments) {
     TraceLayer& layer = TraceLayer::Of(ctx);
     HPyContext* const target = layer.Target(ctx);
-    if constexpr (!kCounted<S>) {
+    if constexpr (!kCounted<typename S::Slot>) {
       return (layer.functions().*S::kMember)(target, arguments...);
     } else {
       Measured call(layer.trace(), S::kName, S::kPosition);
@@ -117,11 +117,12 @@ struct UniformTraced<S, R (*)(HPyContext*, A...)> {
 };
 
 // A slot with its place in the list.
-template <typename Slot>
+template <typename S>
 struct Named;
 #define HPY_NAMED(member)                                     \
   template <>                                                 \
   struct Named<table::Slot_##member> : table::Slot_##member { \
+    using Slot = table::Slot_##member;                        \
     static constexpr char kName[] = #member;                  \
     static constexpr Position kPosition = kPosition_##member; \
   };

@@ -87,6 +87,73 @@ def test_types(mod: Any) -> None:
     assert calls["ctx_AsStruct_Object"] == 1
 
 
+def test_hybrid_extension(hpy_module: Any) -> None:
+    source = """
+    #define PY_SSIZE_T_CLEAN
+    #include <Python.h>
+    #include "hpy.h"
+    HPyDef_METH(legacy, "legacy", HPyFunc_O)
+    static HPy legacy_impl(HPyContext *ctx, HPy self, HPy arg)
+    {
+        PyObject *object = HPy_AsPyObject(ctx, arg);
+        HPy same = HPy_FromPyObject(ctx, object);
+        Py_DECREF(object);
+        return same;
+    }
+    """
+    extension = hpy_module.build(source, abi="hybrid")
+    extension.abi = "trace"
+    mod = hpy_module.load(extension)
+    assert calls_of(mod.legacy, "x") == {"ctx_AsPyObject": 1, "ctx_FromPyObject": 1}
+
+
+def test_module_in_the_older_spelling(hpy_module: Any) -> None:
+    source = """
+    #include "hpy.h"
+    HPyDef_METH(twice, "twice", twice_impl, HPyFunc_O)
+    static HPy twice_impl(HPyContext *ctx, HPy self, HPy arg)
+    {
+        return HPy_Add(ctx, arg, arg);
+    }
+    static HPyDef *defines[] = {&twice, NULL};
+    static HPyModuleDef def = {.name = "mytest", .defines = defines};
+    HPy_MODINIT(mytest)
+    static HPy init_mytest_impl(HPyContext *ctx)
+    {
+        HPy_Close(ctx, HPyLong_FromLong(ctx, 1));
+        return HPyModule_Create(ctx, &def);
+    }
+    """
+    extension = hpy_module.build(source)
+    seen: list[str] = []
+    hpy.trace.set_trace_functions(seen.append)
+    calls = calls_of(hpy_module.load, extension)
+    hpy.trace.set_trace_functions(None)
+    assert calls == {"ctx_Long_FromInt64_t": 1, "ctx_Close": 1}
+    assert seen == ["ctx_Long_FromInt64_t", "ctx_Close"], "and not ctx_Module_Create"
+
+
+def test_fatal_error(hpy_module: Any, run_python: PythonRunner) -> None:
+    source = """
+    #include "hpy.h"
+    HPyDef_METH(die, "die", HPyFunc_NOARGS)
+    static HPy die_impl(HPyContext *ctx, HPy self)
+    {
+        HPy_FatalError(ctx, "the end");
+    }
+    """
+    done = run_python(
+        """
+        import mytest, hpy.trace
+        hpy.trace.set_trace_functions(print)
+        mytest.die()
+        """,
+        module=hpy_module.build(source),
+    )
+    assert (done.returncode, done.stdout) == (-6, "")
+    assert "the end" in done.stderr
+
+
 # --------------------------------------------------------------------------------------------------
 # Counts and durations
 

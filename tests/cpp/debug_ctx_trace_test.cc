@@ -96,6 +96,18 @@ TEST_F(TraceTest, TellsTheHostWhatItAskedFor) {
   EXPECT_EQ(host.events, (std::vector<std::string>{"> ctx_Dup", "< ctx_Dup"}));
 }
 
+TEST_F(TraceTest, WhatIsNotCountedIsNotToldEither) {
+  HPyContext& fake = debugger.interpreter.context;
+  fake.ctx_FatalError = [](HPyContext*, const char*) {};
+  fake.ctx_Module_Create = [](HPyContext* ctx, _HPyModuleDef_ABI*) { return ctx->h_None; };
+  layer.Init(&context, &fake);
+  trace.SetHooks(true, true);
+  context.ctx_FatalError(&context, "the end");
+  EXPECT_EQ(context.ctx_Module_Create(&context, nullptr)._i, fake.h_None._i);
+  EXPECT_EQ(AllCalls(), 0u);
+  EXPECT_TRUE(host.events.empty());
+}
+
 TEST_F(TraceTest, TheHostHoldsTheInterpreterWhenItIsTold) {
   trace.SetHooks(true, true);
   const HPyThreadState state = HPy_LeavePythonExecution(&context);
