@@ -141,18 +141,22 @@ HPyAPI_IMPL int _HPyType_Traverse(PyObject *self, visitproc visit, void *arg) {
  * ---------------------------------------------------------------------------------------- */
 
 /* References are dropped only when HPy_tp_traverse has returned: what runs then may change the
- * struct that it is walking over. When the buffer is full it is stopped and called again; by
- * then the fields that it has passed are null. */
+ * struct that it is walking over. When the buffer is full it is stopped and called again; by then
+ * the fields that it has passed are null. The buffer is small because objects that own each other
+ * are deallocated inside each other, on 3.13 up to 10000 of them before CPython's trashcan steps in.
+ */
+#define TAKEN_AT_ONCE 6
+
 typedef struct {
   int count;
-  PyObject *taken[32];
+  PyObject *taken[TAKEN_AT_ONCE];
 } Taker;
 
 static int take_field(HPyField *field, void *data) {
   Taker *taker = (Taker *)data;
   PyObject *object = _hf2py(*field);
   if (object == NULL) return 0;
-  if (taker->count == (int)(sizeof(taker->taken) / sizeof(taker->taken[0]))) return 1;
+  if (taker->count == TAKEN_AT_ONCE) return 1;
   *field = HPyField_NULL;
   taker->taken[taker->count++] = object;
   return 0;
@@ -166,7 +170,7 @@ HPyAPI_IMPL void _HPyType_ClearFields(PyObject *self, const _HPyTypeInfo *info) 
     taker.count = 0;
     (void)info->traverse_impl(_HPyTypeInfo_Struct(info, self), take_field, &taker);
     for (i = 0; i < taker.count; i++) Py_DECREF(taker.taken[i]);
-  } while (taker.count == (int)(sizeof(taker.taken) / sizeof(taker.taken[0])));
+  } while (taker.count == TAKEN_AT_ONCE);
 }
 
 static void clear_all_fields(PyObject *self, PyTypeObject *first) {
