@@ -139,12 +139,16 @@ HPyTracker Wrapper<table::Slot_ctx_Tracker_New>::Call(HPyContext* ctx, HPy_ssize
   const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
   ApiCall api(ctx, S::kInfo, site);
   if (!api.ok()) return Refuse<S>();
+  // Which sizes are refused, and how, is the universal context's business.
+  HPyContext* const universal = api.universal();
+  const HPyTracker possible = (universal->*S::kMember)(universal, size);
+  if (HPy_IsNull(possible)) return Refuse<S>();
+  universal->ctx_Tracker_Close(universal, possible);
   auto tracked = std::make_unique<Tracked>();
-  tracked->reserve(size > 0 ? static_cast<size_t>(size) : 5);
   const HPy record =
       OpenRecord(api, api.state().trackers, HPy{reinterpret_cast<intptr_t>(tracked.get())});
   if (HPy_IsNull(record)) {
-    api.universal()->ctx_Err_NoMemory(api.universal());
+    universal->ctx_Err_NoMemory(universal);
     return HPyTracker{0};
   }
   tracked.release();
@@ -157,7 +161,11 @@ int Wrapper<table::Slot_ctx_Tracker_Add>::Call(HPyContext* ctx, HPyTracker track
   ApiCall api(ctx, S::kInfo, site);
   Tracked* const tracked = UnwrapTracker(api, tracker);
   static_cast<void>(api.Unwrap(handle, 2));
-  if (!api.ok() || tracked == nullptr) return Refuse<S>();
+  if (!api.ok()) return Refuse<S>();
+  if (tracked == nullptr) {  // null: an exception there
+    HPyContext* const universal = api.universal();
+    return (universal->*S::kMember)(universal, HPyTracker{0}, HPy_NULL);
+  }
   tracked->push_back(handle);
   return 0;
 }
