@@ -127,7 +127,7 @@ StackId CaptureRegisters(uintptr_t pc, uintptr_t sp, uintptr_t fp, uintptr_t sto
   if (memo != nullptr && t_busy == 0 && below - 1 < UINT32_MAX) [[likely]] {
     t_busy = 1;
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    const StackId id = memo->Find(pc, sp, fp, static_cast<uint32_t>(below), callee, max_frames,
+    const StackId id = memo->Find(pc, sp, fp, static_cast<uint32_t>(below), callee, static_cast<uint32_t>(max_frames),
                                   g_epoch.load(std::memory_order_acquire));
     std::atomic_signal_fence(std::memory_order_seq_cst);
     t_busy = 0;

@@ -35,9 +35,9 @@ Memo::~Memo() {
 }
 
 void Memo::Free(MemoEntry* e) {
-  if (e->pc != 0 && e->count > 2) {
+  if (e->pc != 0 && e->count() > 2) {
     free(e->last.more);
-    g_memo_bytes.fetch_sub(MoreBytes(e->count), std::memory_order_relaxed);
+    g_memo_bytes.fetch_sub(MoreBytes(e->count()), std::memory_order_relaxed);
   }
   *e = MemoEntry{};
 }
@@ -45,26 +45,38 @@ void Memo::Free(MemoEntry* e) {
 // Something odd-valued about the first thing in which `key` differs from an entry of the same pc and sp.
 uint64_t Memo::Difference(const MemoEntry& e, const MemoKey& key) {
   const auto salt = [](uint64_t kind, uint64_t value) { return ((value << 4 | kind) * 0xd6e8feb86659fd93u) | 1; };
-  if (e.stop_delta != key.stop_delta) return salt(1, key.stop_delta);
-  if ((e.limit & 0x3fff) != key.max_frames) return salt(2, key.max_frames);
-  if ((e.limit & MemoEntry::kReadFp) != 0 && e.fp != key.fp) return salt(3, key.fp);
-  if ((e.limit & MemoEntry::kTail) != 0 && e.last.callee != key.callee) return salt(4, key.callee);
-  if (e.count > 0) {
+  const uint64_t limits = MemoEntry::Limits(key.stop_delta, key.max_frames);
+  if ((e.shape ^ limits) > MemoEntry::kShape) return salt(1, limits >> 16);
+  if ((e.shape & MemoEntry::kReadFp) != 0 && e.fp != key.fp) return salt(3, key.fp);
+  if ((e.shape & MemoEntry::kTail) != 0 && e.last.callee != key.callee) return salt(4, key.callee);
+  if (e.count() > 0) {
     const uintptr_t word = StackWordAt(key.sp, e.offset0);
     if (word != e.value0) return salt(5, word);
   }
-  if (e.count == 2) {
+  if (e.count() == 2) {
     const uintptr_t word = StackWordAt(key.sp, e.offset1);
     if (word != e.last.value1) return salt(6, word);
   }
-  if (e.count > 2) {
-    const auto* offsets = reinterpret_cast<const int32_t*>(e.last.more + (e.count - 1));
-    for (int i = 0; i < e.count - 1; ++i) {
+  if (e.count() > 2) {
+    const auto* offsets = reinterpret_cast<const int32_t*>(e.last.more + (e.count() - 1));
+    for (int i = 0; i < e.count() - 1; ++i) {
       const uintptr_t word = StackWordAt(key.sp, offsets[i]);
       if (word != e.last.more[i]) return salt(7 + static_cast<uint64_t>(i), word);
     }
   }
   return 0;  // the epoch: the same answer must be found anew
+}
+
+// All words but the first. (Not inline: it would cost the short stacks six saved registers.)
+__attribute__((noinline)) bool Memo::MatchesMore(const MemoEntry& e, uintptr_t sp) {
+  const uintptr_t* values = e.last.more;
+  const uintptr_t* const end = values + (e.count() - 1);
+  const auto* offsets = reinterpret_cast<const int32_t*>(end);
+#pragma GCC unroll 4
+  for (; values != end; ++values, ++offsets) {
+    if (StackWordAt(sp, *offsets) != *values) return false;
+  }
+  return true;
 }
 
 StackId Memo::FindElsewhere(const MemoKey& key, uint32_t epoch) const {
@@ -75,7 +87,7 @@ StackId Memo::FindElsewhere(const MemoKey& key, uint32_t epoch) const {
     for (const uint32_t b : {where.first, where.second}) {
       for (const MemoEntry& e : buckets_[b].entries) {
         if (e.pc != key.pc || e.sp != key.sp) continue;
-        if (Matches(e, key.sp, key.fp, key.stop_delta, key.callee, key.max_frames, epoch)) return e.id;
+        if (Matches(e, key.sp, key.fp, MemoEntry::Limits(key.stop_delta, key.max_frames), key.callee, epoch)) return e.id;
         if (next == 0 && (e.epoch == epoch || e.epoch == kEveryEpoch)) next = Difference(e, key);
       }
     }
@@ -158,12 +170,10 @@ void Memo::Insert(const MemoKey& key, uint32_t epoch, uint32_t now, const Unwind
   entry.pc = key.pc;
   entry.sp = key.sp;
   entry.fp = u.read_fp ? key.fp : 0;
-  entry.stop_delta = key.stop_delta;
   entry.epoch = epoch;
   entry.id = id;
-  entry.limit = static_cast<uint16_t>(key.max_frames | (u.read_fp ? MemoEntry::kReadFp : 0) |
-                                      (tail ? MemoEntry::kTail : 0));
-  entry.count = static_cast<uint16_t>(u.word_count);
+  entry.shape = MemoEntry::Limits(key.stop_delta, key.max_frames) | static_cast<uint64_t>(u.word_count) |
+                (u.read_fp ? MemoEntry::kReadFp : 0) | (tail ? MemoEntry::kTail : 0);
   if (u.word_count > 0) {
     entry.offset0 = offsets[0];
     entry.value0 = u.words[0].value;

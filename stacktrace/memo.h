@@ -30,17 +30,18 @@ struct MemoKey {
 
 // One cache line. The words: sp + 8 * offset held value.
 struct alignas(64) MemoEntry {
-  static constexpr uint16_t kReadFp = 1u << 14;
-  static constexpr uint16_t kTail = 1u << 15;
+  // The lower half of `shape`: the number of words, and
+  static constexpr uint64_t kCount = 0x3fff;
+  static constexpr uint64_t kReadFp = 1u << 14;
+  static constexpr uint64_t kTail = 1u << 15;
+  static constexpr uint64_t kShape = 0xffff;
 
   uintptr_t pc = 0;  // 0: empty
   uintptr_t sp = 0;
-  uintptr_t fp = 0;  // compared if kReadFp
-  uint32_t stop_delta = 0;
+  uintptr_t fp = 0;    // compared if kReadFp
+  uint64_t shape = 0;  // stop_delta << 32 | max_frames << 16 | kShape
   uint32_t epoch = 0;
   StackId id = kNoStack;
-  uint16_t limit = 0;  // max_frames and the flags
-  uint16_t count = 0;  // of words
   int32_t offset0 = 0, offset1 = 0;
   uintptr_t value0 = 0;
   union Last {
@@ -48,6 +49,11 @@ struct alignas(64) MemoEntry {
     uintptr_t callee;  // kTail, which has one word at most
     uintptr_t* more;   // three words or more: the values of all but the first, then their offsets (int32_t). Ours
   } last = {0};
+
+  static uint64_t Limits(uint32_t stop_delta, uint32_t max_frames) {
+    return static_cast<uint64_t>(stop_delta) << 32 | static_cast<uint64_t>(max_frames) << 16;
+  }
+  int count() const { return static_cast<int>(shape & kCount); }
 };
 static_assert(sizeof(MemoEntry) == 64);
 
@@ -64,14 +70,14 @@ class Memo {
 
   // The entry that lies where most do, if it is the right one: the whole hot path, and small for that
   // reason. kNoStack: ask FindElsewhere().
-  StackId Find(uintptr_t pc, uintptr_t sp, uintptr_t fp, uint32_t stop_delta, uintptr_t callee, int max_frames,
-               uint32_t epoch) const {
+  __attribute__((always_inline)) StackId Find(uintptr_t pc, uintptr_t sp, uintptr_t fp, uint32_t stop_delta,
+                                              uintptr_t callee, uint32_t max_frames, uint32_t epoch) const {
     const MemoEntry* e = buckets_[First(pc, sp)].entries;
     if (e->pc != pc || e->sp != sp) {
       ++e;
       if (e->pc != pc || e->sp != sp) return kNoStack;
     }
-    return Matches(*e, sp, fp, stop_delta, callee, max_frames, epoch) ? e->id : kNoStack;
+    return Matches(*e, sp, fp, MemoEntry::Limits(stop_delta, max_frames), callee, epoch) ? e->id : kNoStack;
   }
   // The number of the stack, or kNoStack if the memo does not know. Like Find(), it reads only
   // addresses that the unwinder would read too.
@@ -103,8 +109,9 @@ class Memo {
     const uint32_t first = (First(pc, sp) + static_cast<uint32_t>(salt >> 32)) & mask_;
     return {first, first ^ Distance(pc, sp)};
   }
-  static bool Matches(const MemoEntry& e, uintptr_t sp, uintptr_t fp, uint32_t stop_delta, uintptr_t callee,
-                      int max_frames, uint32_t epoch);
+  static bool Matches(const MemoEntry& e, uintptr_t sp, uintptr_t fp, uint64_t limits, uintptr_t callee,
+                      uint32_t epoch);
+  static bool MatchesMore(const MemoEntry& e, uintptr_t sp);
   static uint64_t Difference(const MemoEntry& e, const MemoKey& key);
   bool IsFree(const MemoEntry& e, uint32_t now) const;
   bool Place(MemoEntry* entry, Pair where, uint32_t now);
@@ -128,27 +135,18 @@ __attribute__((no_sanitize_address, no_sanitize_thread)) inline uintptr_t StackW
 
 // That pc and sp are the same has been seen already.
 __attribute__((always_inline)) inline bool Memo::Matches(const MemoEntry& e, uintptr_t sp, uintptr_t fp,
-                                                         uint32_t stop_delta, uintptr_t callee,
-                                                         int max_frames, uint32_t epoch) {
-  if (e.stop_delta != stop_delta) return false;
+                                                         uint64_t limits, uintptr_t callee, uint32_t epoch) {
+  const uint64_t shape = e.shape ^ limits;
+  if (shape > MemoEntry::kShape) return false;
   if (e.epoch != epoch && e.epoch != 0) return false;
-  const int limit = e.limit;
-  if ((limit & 0x3fff) != max_frames) return false;
-  if ((limit & MemoEntry::kReadFp) != 0 && e.fp != fp) return false;
-  if ((limit & MemoEntry::kTail) != 0 && e.last.callee != callee) return false;
-  const int count = e.count;
+  if ((shape & MemoEntry::kReadFp) != 0 && e.fp != fp) return false;
+  if ((shape & MemoEntry::kTail) != 0 && e.last.callee != callee) return false;
+  const uint64_t count = shape & MemoEntry::kCount;
   if (count == 0) return true;
   if (StackWordAt(sp, e.offset0) != e.value0) return false;
   if (count == 1) return true;
   if (count == 2) return StackWordAt(sp, e.offset1) == e.last.value1;
-  const uintptr_t* values = e.last.more;
-  const uintptr_t* const end = values + (count - 1);
-  const auto* offsets = reinterpret_cast<const int32_t*>(end);
-#pragma GCC unroll 4
-  for (; values != end; ++values, ++offsets) {
-    if (StackWordAt(sp, *offsets) != *values) return false;
-  }
-  return true;
+  return MatchesMore(e, sp);
 }
 
 }  // namespace hpy::stacktrace
