@@ -87,15 +87,7 @@ struct _HPyAppended {
   void (*drop)(HPyContext* ctx, struct _HPyAppended* appended);
 };
 
-#if (defined(__GNUC__) || defined(__clang__)) && !defined(_WIN32)
-#define _HPy_MERGED __attribute__((weak)) _HPy_HIDDEN
-#elif defined(_MSC_VER)
-#define _HPy_MERGED __declspec(selectany)
-#else
-#error "HPy does not know how this compiler merges definitions of a variable"
-#endif
 _HPy_MERGED struct _HPyAppended* _HPyBuilder_appended = NULL;
-#undef _HPy_MERGED
 
 /* Takes the record of a builder out of the list. NULL when nothing was appended to it. */
 _HPy_UNUSED _HPy_COLD static struct _HPyAppended* _HPyBuilder_Take(intptr_t builder) {

@@ -36,7 +36,7 @@
 #define _HPy_AS_FUNCTION(type, function) ((type)(void (*)(void))(function))
 
 #ifdef HPY_ABI_CPYTHON
-#define _HPy_TRAMPOLINE_ARGS(IMPL) _HPyGetContext(), IMPL
+#define _HPy_TRAMPOLINE_ARGS(IMPL) &_HPyCPy_context, IMPL
 #else
 #define _HPy_TRAMPOLINE_ARGS(IMPL) _ctx_for_trampolines, _HPy_AS_FUNCTION(HPyCFunction, IMPL)
 #endif

@@ -57,6 +57,15 @@
 #define _HPy_HIDDEN
 #endif
 
+/* A variable that every unit defines, and of which the binary has one. */
+#if (defined(__GNUC__) || defined(__clang__)) && !defined(_WIN32)
+#define _HPy_MERGED __attribute__((weak)) _HPy_HIDDEN
+#elif defined(_MSC_VER)
+#define _HPy_MERGED __declspec(selectany)
+#else
+#error "HPy does not know how this compiler merges definitions of a variable"
+#endif
+
 #ifndef HPy_EXPORTED_SYMBOL
 #if defined(_WIN32) || defined(__CYGWIN__)
 #define HPy_EXPORTED_SYMBOL __declspec(dllexport)

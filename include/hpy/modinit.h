@@ -34,6 +34,7 @@ HPyAPI_FUNC HPy HPyModule_Create(HPyContext* ctx, HPyModuleDef* def) {
   HPy_EXPORTED_FUNC cpy_PyObject* PyInit_##NAME(void);                                 \
   HPy_EXPORTED_FUNC cpy_PyObject* PyInit_##NAME(void) {                                \
     cpy_PyModuleDef* _hpy_native = _HPyModuleDef_AsPyModuleDef(_HPyModuleDef_OF(DEF)); \
+    (void)_HPyGetContext();                                                            \
     return _hpy_native == NULL ? NULL : PyModuleDef_Init(_hpy_native);                 \
   }
 

@@ -1,4 +1,4 @@
-/* The context of the CPython ABI: static, one for each compilation unit, and only its constants. */
+/* The context of the CPython ABI: a variable of the binary, and only its constants. */
 #ifndef HPY_CPYTHON_CONTEXT_H
 #define HPY_CPYTHON_CONTEXT_H
 
@@ -6,12 +6,12 @@
 extern "C" {
 #endif
 
-static HPyContext _HPyCPy_context _HPy_UNUSED;
+_HPy_MERGED HPyContext _HPyCPy_context;
 
 /* Half of the constants are variables of CPython (PyExc_ValueError, ...), so no initialiser can
- * have them; they are filled in when the unit enters its first function. That needs no HPy_MODINIT
- * in the unit, and no static constructor. The GIL is held. What they refer to is immortal, or lives
- * as long as the interpreter. */
+ * have them; PyInit_NAME fills them in, without a static constructor. Trampolines then take the
+ * address and look at nothing: there is no way to a trampoline that does not begin with a context.
+ * The GIL is held. What they refer to is immortal, or lives as long as the interpreter. */
 _HPy_UNUSED _HPy_COLD static void _HPyCPy_FillContext(HPyContext* ctx) {
   ctx->name = "HPy CPython ABI";
   ctx->abi_version = HPY_ABI_VERSION;
