@@ -28,6 +28,7 @@ def test_suffixes_of_interpreters(ext_suffix: str, tag: str, ext: str) -> None:
     assert abitag.get_hpy_ext_suffix("hybrid", ext_suffix) == f".hpy0-{tag}.{ext}"
 
 
+@pytest.mark.promise("ABI-14")
 def test_this_interpreter() -> None:
     major, minor = sys.version_info[:2]
     assert abitag.parse_ext_suffix()[0].startswith(f"cp{major}{minor}")
@@ -35,6 +36,7 @@ def test_this_interpreter() -> None:
         assert abitag.get_hpy_ext_suffix(abi) == tree.extension_suffix(abi)
 
 
+@pytest.mark.promise("ABI-05")
 @pytest.mark.parametrize("ext_suffix", [None, ".pypy38-pp73-x86_64-linux-gnu.so"])
 def test_cpython_is_always_the_suffix_of_this_interpreter(ext_suffix: Optional[str]) -> None:
     assert abitag.get_hpy_ext_suffix("cpython", ext_suffix) == tree.EXT_SUFFIX
@@ -57,6 +59,7 @@ def test_a_suffix_without_a_tag_serves_universal_only(ext_suffix: str) -> None:
         assert abitag.get_hpy_ext_suffix("universal", ext_suffix) == ".hpy0.so"
 
 
+@pytest.mark.promise("ABI-12")
 def test_version_agrees_with_the_headers() -> None:
     header = (tree.INCLUDE / "hpy" / "abi_choice.h").read_text()
     assert f"#define HPY_ABI_VERSION {abitag.HPY_ABI_VERSION}\n" in header

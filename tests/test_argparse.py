@@ -361,6 +361,7 @@ def test_keywords_need_a_tracker_for_handles(mod: ModuleType) -> None:
     assert message(SystemError, mod.keywords, "|O:f", False, ("a",)) == "f() " + wanted
 
 
+@pytest.mark.promise("ARG-32")
 def test_str_of_a_dict_needs_a_tracker(mod: ModuleType) -> None:
     """ARG-20: its handle is made by the parser, and the pointer lives no longer than that."""
     assert mod.keywords_dict("s", False, ("a",), True, ("x",), None) == ["x"]
@@ -436,6 +437,7 @@ def test_unknown_units(mod: ModuleType) -> None:
         assert message(SystemError, mod.keywords, "|" + unit, True, names) == "function " + text
 
 
+@pytest.mark.promise("ARG-01")
 def test_number_of_positional_arguments(mod: ModuleType) -> None:
     fmt = "OO:two_add"
     text = "two_add() required positional argument missing"
@@ -459,6 +461,7 @@ def test_a_tracker_is_always_created(mod: ModuleType) -> None:
 # --- keywords (ARG-02) ---
 
 
+@pytest.mark.promise("ARG-02")
 def test_keywords(mod: ModuleType) -> None:
     names = ("a", "b", "c")
     assert mod.keywords("iii", False, names, 1, 2, 3) == [1, 2, 3]
@@ -467,6 +470,7 @@ def test_keywords(mod: ModuleType) -> None:
     assert mod.keywords("i|ii", False, names, 1, c=3) == [1, ..., 3]
 
 
+@pytest.mark.promise("ARG-02")
 @pytest.mark.parametrize("dict_function", [True, False])
 def test_keywords_of_a_dict(mod: ModuleType, dict_function: bool) -> None:
     """The older spelling of HPyArg_ParseKeywords gets a dict."""

@@ -347,6 +347,7 @@ def test_closing_gives_the_object_back(mod: Any) -> None:
 # Closed handles.
 
 
+@pytest.mark.promise("DBG-35")
 def test_closed_handles_of_a_generation(mod: Any) -> None:
     _debug.new_generation()
     mod.f(0)
@@ -420,6 +421,7 @@ def test_hook_is_not_called_for_what_is_right(mod: Any, calls: list[int]) -> Non
     assert calls == []
 
 
+@pytest.mark.promise("DBG-36")
 @pytest.mark.parametrize(
     ("function", "arguments", "result"),
     [
@@ -474,6 +476,7 @@ def test_without_a_hook_it_is_fatal(
 # Traces.
 
 
+@pytest.mark.promise("DBG-32")
 def test_limit_of_the_traces(hpy_module: Any, line_of: Any) -> None:
     mod = hpy_module(
         """

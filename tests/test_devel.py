@@ -131,6 +131,7 @@ def project(make_project: ProjectFactory) -> Project:
     return make_project()
 
 
+@pytest.mark.promise("ABI-01", "ABI-14", "BLD-01", "BLD-03", "BLD-10")
 @pytest.mark.parametrize("abi", ABIS)
 def test_inplace(make_project: ProjectFactory, setuptools: str, abi: str) -> None:
     project = make_project(setuptools)
@@ -144,6 +145,7 @@ def test_inplace(make_project: ProjectFactory, setuptools: str, abi: str) -> Non
     assert project.doc() == abi
 
 
+@pytest.mark.promise("ABI-03", "BLD-04")
 def test_default_is_the_cpython_abi_which_needs_no_hpy(project: Project) -> None:
     project.setup("build_ext", "-i")
     assert library("cpython") in project.files()
@@ -160,6 +162,7 @@ def test_options_in_setup_cfg_and_behind_the_command(project: Project) -> None:
     assert library("hybrid") in project.files()
 
 
+@pytest.mark.promise("BLD-02")
 def test_setup_of_the_documentation(make_project: ProjectFactory) -> None:
     project = make_project(
         setup="""\
@@ -211,6 +214,7 @@ def test_folders_of_build_ext_are_taken_as_they_are(project: Project) -> None:
     assert not (project.folder / "build").exists()
 
 
+@pytest.mark.promise("BLD-09")
 @pytest.mark.parametrize("abi", ABIS)
 def test_pip_install(
     make_project: ProjectFactory, setuptools: str, abi: str, tmp_path: Path
@@ -227,6 +231,7 @@ def test_pip_install(
     assert project.doc(path=target) == abi
 
 
+@pytest.mark.promise("BLD-09")
 @pytest.mark.parametrize("abi", ABIS)
 def test_wheel(make_project: ProjectFactory, setuptools: str, abi: str) -> None:
     project = make_project(setuptools)
@@ -442,6 +447,7 @@ def test_subclass_of_build_ext_is_kept(make_project: ProjectFactory) -> None:
     assert project.doc() == "universal"
 
 
+@pytest.mark.promise("ABI-18")
 def test_library_that_shadows_the_stub_is_told(project: Project) -> None:
     project.setup("--hpy-use-static-libs", "build_ext", "-i")
     done = project.setup("--hpy-abi=universal", "--hpy-use-static-libs", "build_ext", "-i")
@@ -459,6 +465,7 @@ def refused(project: Project, *arguments: str) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.promise("API-01")
 def test_python_h_in_a_universal_extension(make_project: ProjectFactory, setuptools: str) -> None:
     project = make_project(setuptools)
     source = "#include <Python.h>\n" + SOURCE.replace("NAME", "example")

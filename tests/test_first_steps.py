@@ -180,6 +180,7 @@ def test_build_for_another_abi_than_the_one_that_debug_mode_needs(
 # Extensions without debug information.
 
 
+@pytest.mark.promise("DBG-03")
 @pytest.mark.parametrize("how", ["-g0", "strip --strip-debug", "strip --strip-all"])
 def test_leak_without_debug_information(
     hpy_module: ModuleFactory, run_python: PythonRunner, how: str

@@ -126,6 +126,7 @@ def test_layout_is_frozen(include: Path, abi: str, file: str) -> None:
 AUTHOR_FILES = ("new_spelling.c", "old_spelling.c", "definitions.c")
 
 
+@pytest.mark.promise("ABI-01")
 @pytest.mark.parametrize("abi", ABIS)
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_every_language(include: Path, abi: str, compiler: str) -> None:
@@ -175,6 +176,7 @@ def test_several_modules_in_a_binary(include: Path, abi: str) -> None:
     )
 
 
+@pytest.mark.promise("API-14")
 def test_both_spellings_in_one_file(include: Path) -> None:
     source = """
         #include "hpy.h"
@@ -219,6 +221,7 @@ def test_both_spellings_in_one_file(include: Path) -> None:
     )
 
 
+@pytest.mark.promise("ABI-15")
 def test_older_choice_of_the_abi(include: Path) -> None:
     """HPY_UNIVERSAL_ABI is the universal ABI, or hybrid behind Python.h; nothing is CPython's."""
     check = '#include "hpy.h"\nchar is[sizeof(HPY_ABI) == sizeof("%s") ? 1 : -1];'
@@ -255,6 +258,7 @@ def test_choice_of_the_abi_is_refused(include: Path) -> None:
         assert f"Conflicting macros are defined: HPY_ABI_{one} and HPY_ABI_{other}" in said
 
 
+@pytest.mark.promise("API-01")
 def test_python_h_is_forbidden(include: Path) -> None:
     flags = (f"-I{include / 'hpy' / 'forbid_python_h'}",)
     case = Case("gcc", "c99", "universal", "#include <Python.h>", flags)
@@ -267,6 +271,7 @@ def test_python_h_is_forbidden(include: Path) -> None:
     assert "Internal HPy error, something is wrong with your build system." in said
 
 
+@pytest.mark.promise("API-02", "API-09")
 @pytest.mark.parametrize("operation", ["a == b", "a + 1", "a.ob_refcnt", "a->ob_type", "!a"])
 def test_handles_are_opaque(include: Path, operation: str) -> None:
     source = '#include "hpy.h"\nint f(HPy a, HPy b);\nint f(HPy a, HPy b) { return %s; }'
@@ -431,6 +436,7 @@ def test_no_call_of_the_api_is_a_jump(
         assert not jumps, f"{name}: {jumps}"
 
 
+@pytest.mark.promise("ABI-02")
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="reads x86-64 instructions")
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_cpython_abi_is_the_plain_call(include: Path, tmp_path: Path, compiler: str) -> None:
@@ -520,6 +526,7 @@ def enter(library: ctypes.CDLL) -> Definition:
     return definition
 
 
+@pytest.mark.promise("ABI-11")
 def test_entry_points(include: Path, tmp_path: Path) -> None:
     file = build(include, tmp_path, NEW_MODULE % "")
     assert exported(file) == ENTRY_POINTS | {"f"}

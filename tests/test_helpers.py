@@ -53,6 +53,7 @@ def add_type_module(load: Load, base: bool) -> ModuleType:
     )
 
 
+@pytest.mark.promise("API-25")
 def test_add_type(hpy_module: Load) -> None:
     """S43, S44."""
     mod: Any = add_type_module(hpy_module, base=False)
@@ -62,6 +63,7 @@ def test_add_type(hpy_module: Load) -> None:
     assert abs(mod.Dummy()) == 42
 
 
+@pytest.mark.promise("API-26")
 def test_add_type_with_parameters(hpy_module: Load) -> None:
     """S45."""
     mod: Any = add_type_module(hpy_module, base=True)
@@ -250,6 +252,7 @@ static HPy track_impl(HPyContext *ctx, HPy self, const HPy *args, size_t nargs)
 """
 
 
+@pytest.mark.promise("API-33")
 @pytest.mark.parametrize("forget", [0, 1])
 @pytest.mark.parametrize("size", [0, 10])
 @pytest.mark.parametrize("n", [0, 1, 5, 6, 10, 11, 200])

@@ -90,6 +90,7 @@ def mod(hpy_module: Any) -> Any:
     return hpy_module(SOURCE)
 
 
+@pytest.mark.promise("DBG-28")
 def test_nothing_leaked(mod: Any) -> None:
     with LeakDetector() as detector:
         pass
@@ -97,6 +98,7 @@ def test_nothing_leaked(mod: Any) -> None:
     assert detector.violations == []
 
 
+@pytest.mark.promise("DBG-06", "DBG-11", "DBG-14")
 def test_one_leak(mod: Any, line_of: Any) -> None:
     detector = LeakDetector()
     with pytest.raises(HPyLeakError) as caught, detector:
@@ -130,6 +132,7 @@ def test_one_leak(mod: Any, line_of: Any) -> None:
     assert violation.handle.type == "str"
 
 
+@pytest.mark.promise("DBG-37")
 def test_leaks_before_the_detector_started_are_not_its_own(mod: Any) -> None:
     mod.leak("older")
     with pytest.raises(HPyLeakError) as caught, LeakDetector():
@@ -365,6 +368,7 @@ def _as_tuples(stack: Any) -> Any:
     return stack and {key: tuple(frames) for key, frames in stack.items()}
 
 
+@pytest.mark.promise("DBG-12", "DBG-13")
 def test_violation_that_raises(mod: Any, line_of: Any) -> None:
     seen: list[Violation] = []
     with hpy.debug.configure(on_violation="raise"), hpy.debug.on_violation(seen.append):
@@ -459,6 +463,7 @@ def test_what_is_no_violation(text: str) -> None:
 # Whole programs.
 
 
+@pytest.mark.promise("DBG-33")
 def test_script_of_the_documentation(hpy_module: Any, run_python: PythonRunner) -> None:
     source = """
         #include "hpy.h"
@@ -496,6 +501,7 @@ def test_script_of_the_documentation(hpy_module: Any, run_python: PythonRunner) 
     assert "script.py:8 in <module>" in done.stderr
 
 
+@pytest.mark.promise("DBG-31")
 @pytest.mark.hpy_abis("universal")
 def test_harmless_without_debug_mode(hpy_module: Any) -> None:
     mod = hpy_module(SOURCE)
@@ -503,6 +509,7 @@ def test_harmless_without_debug_mode(hpy_module: Any) -> None:
         mod.leak("x")
 
 
+@pytest.mark.promise("DBG-29")
 @pytest.mark.parametrize("leak", [False, True])
 def test_fixture(hpy_module: Any, run_python: PythonRunner, tmp_path: Path, leak: bool) -> None:
     mixed = hpy_module.build(SOURCE, name="mixed")

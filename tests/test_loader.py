@@ -80,6 +80,7 @@ def error_of(name: str, path: object, **keywords: Any) -> ImportError:
 # load()
 
 
+@pytest.mark.promise("ABI-09")
 def test_load(extension: Extension) -> None:
     path = str(extension.path)
     spec = ModuleSpec("mytest", None, origin=path)
@@ -111,6 +112,7 @@ def test_the_spec_names_the_module(extension: Extension) -> None:
     assert modules[0].add_numbers(1, 2) == modules[1].add_numbers(0, 3) == 3
 
 
+@pytest.mark.promise("DBG-01")
 @pytest.mark.parametrize(
     ("arguments", "keywords", "mode"),
     [
@@ -137,6 +139,7 @@ def test_modes(
     assert mode_of(module) == mode
 
 
+@pytest.mark.promise("DBG-27")
 def test_load_ignores_the_environment(
     extension: Extension, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -309,6 +312,7 @@ def renamed(extension: Extension, name: str) -> Path:
     return Path(shutil.copy(extension.path, path))
 
 
+@pytest.mark.promise("ABI-12")
 @pytest.mark.parametrize("name", ["mytest.so", "mytest.hpyx.so", "folder.hpy0/mytest.so"])
 def test_no_tag(extension: Extension, name: str) -> None:
     path = renamed(extension, name)
@@ -318,6 +322,7 @@ def test_no_tag(extension: Extension, name: str) -> None:
     )
 
 
+@pytest.mark.promise("ABI-12", "ABI-16")
 @pytest.mark.parametrize("number", ["999", "1", "18446744073709551616"])
 def test_wrong_tag(extension: Extension, number: str) -> None:
     path = renamed(extension, f"mytest.hpy{number}.so")
@@ -463,6 +468,7 @@ def bootstrap(
     return loaded
 
 
+@pytest.mark.promise("DBG-02", "DBG-22", "DBG-23")
 @pytest.mark.parametrize(
     ("environment", "mode"),
     [
@@ -521,6 +527,7 @@ def test_the_environment_is_any_mapping(extension: Extension) -> None:
         bootstrap(extension, {"HPY": 1})
 
 
+@pytest.mark.promise("DBG-24")
 @pytest.mark.parametrize("value", ["1", "0", ""])
 def test_log(extension: Extension, value: str, capsys: pytest.CaptureFixture[str]) -> None:
     bootstrap(extension, {"HPY_LOG": value}, "package.mytest")
@@ -606,6 +613,7 @@ INTERPRETERS = """
 """
 
 
+@pytest.mark.promise("API-12", "GLB-02", "GLB-05", "GLB-09")
 @pytest.mark.hpy_abis("universal", "cpython")
 def test_globals_of_interpreters(
     hpy_module: ModuleFactory, hpy_abi: str, run_python: PythonRunner

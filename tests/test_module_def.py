@@ -84,6 +84,7 @@ def test_refusals(
     assert str(caught.value) == message
 
 
+@pytest.mark.promise("API-18")
 def test_create(hpy_module: ModuleFactory) -> None:
     mod = hpy_module(HEAD + fields("", "create"), cflags=["-Wno-unused-variable"])
     assert mod.name == "mytest"
@@ -180,6 +181,7 @@ def test_nothing_in_it(hpy_module: ModuleFactory) -> None:
     assert [name for name in vars(mod) if not name.startswith("__")] == []
 
 
+@pytest.mark.promise("ABI-13", "API-20")
 @pytest.mark.hpy_abis("cpython", "hybrid", "hybrid-debug")
 def test_legacy_methods(hpy_module: ModuleFactory) -> None:
     mod = hpy_module("""
@@ -239,6 +241,7 @@ static HPy init_mytest_impl(HPyContext *ctx)
 """
 
 
+@pytest.mark.promise("API-19")
 def test_older_spelling(hpy_module: ModuleFactory) -> None:
     mod = hpy_module(OLD)
     assert type(mod) is type(sys)

@@ -182,6 +182,7 @@ MISTAKES = [("use", "use-after-close", "HPy_Add"), ("twice", "double-close", "HP
 # abort
 
 
+@pytest.mark.promise("DBG-07", "DBG-15")
 @pytest.mark.parametrize(("function", "kind", "api"), MISTAKES)
 @pytest.mark.parametrize("how", ["default", "variable", "configure"])
 def test_abort(
@@ -235,6 +236,7 @@ def test_abort(
 # raise
 
 
+@pytest.mark.promise("DBG-15")
 @pytest.mark.parametrize(("function", "kind", "api"), MISTAKES)
 def test_raise(mod: Any, tmp_path: Path, function: str, kind: str, api: str) -> None:
     report = tmp_path / "report.jsonl"
@@ -317,6 +319,7 @@ def test_process_is_sound_after_a_thousand_violations(mod: Any) -> None:
 # warn
 
 
+@pytest.mark.promise("DBG-15")
 @pytest.mark.parametrize(("function", "kind", "api"), MISTAKES)
 def test_warn(mod: Any, tmp_path: Path, function: str, kind: str, api: str) -> None:
     report = tmp_path / "report.jsonl"

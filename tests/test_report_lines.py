@@ -128,6 +128,7 @@ def leak_of(function: Any, *arguments: Any) -> Violation:
     return leak
 
 
+@pytest.mark.promise("DBG-06", "DBG-11")
 @pytest.mark.parametrize("function", LEAKS)
 def test_leak(mod: Any, function: str) -> None:
     arguments, expected = LEAKS[function]
@@ -258,6 +259,7 @@ def mistake_of(function: Any, *arguments: Any) -> HPyDebugError:
     return caught.value
 
 
+@pytest.mark.promise("DBG-12", "DBG-13")
 @pytest.mark.parametrize("function", MISTAKES)
 def test_misuse(mod: Any, function: str) -> None:
     arguments, kind, api, (opened, closed, at) = MISTAKES[function]

@@ -61,6 +61,7 @@ SIMPLE = """
 """
 
 
+@pytest.mark.promise("API-19")
 def test_module(hpy_module: ModuleFactory) -> None:
     mod = hpy_module(SIMPLE)
     assert type(mod) is type(sys)
@@ -186,6 +187,7 @@ def builders(hpy_module: ModuleFactory) -> Any:
     """)
 
 
+@pytest.mark.promise("API-30", "API-32")
 def test_appending(hpy_module: ModuleFactory) -> None:
     mod = builders(hpy_module)
     assert mod.lists("a", "b") == (["a", "b"], [])
@@ -194,6 +196,7 @@ def test_appending(hpy_module: ModuleFactory) -> None:
     assert mod.tuples(1, 2) == (None, 1, 2)
 
 
+@pytest.mark.promise("API-31", "API-32")
 def test_builders_of_values(hpy_module: ModuleFactory) -> None:
     mod = builders(hpy_module)
     assert mod.numbers() == ([42, 0, -(2**63), *range(100)], (2**63 - 1,))

@@ -129,7 +129,7 @@ def test_seed_001_S3_inc(hpy_module: ModuleFactory) -> None:
         foo.inc("5")
 
 
-@pytest.mark.promise("API-43")
+@pytest.mark.promise("DBG-06")
 @pytest.mark.hpy_abis("debug")
 @pytest.mark.no_leak_check
 def test_seed_001_S3_leaks_one_handle(hpy_module: ModuleFactory) -> None:

@@ -59,6 +59,7 @@ def test_needs_hpy_and_says_so(tmp_path: Path) -> None:
     assert "pip install hpy" in done.stderr
 
 
+@pytest.mark.promise("BLD-08")
 @pytest.mark.parametrize("package", ["", "pkg", "pkg.sub"])
 def test_the_module_it_leaves(
     hpy_module: Any, run_python: PythonRunner, tmp_path: Path, package: str

@@ -85,6 +85,7 @@ class Marker:
     pass
 
 
+@pytest.mark.promise("FLD-06")
 def test_fields_are_dropped(hpy_module: ModuleFactory) -> None:
     mod = hpy_module(SOURCE)
     for kind, tracked, expected in (
@@ -122,6 +123,7 @@ def test_get_referents(hpy_module: ModuleFactory) -> None:
     assert not gc.is_tracked(untracked)
 
 
+@pytest.mark.promise("API-23", "FLD-05", "FLD-09")
 def test_cycles(hpy_module: ModuleFactory) -> None:
     """Cycles through fields, slots, dictionaries and classes, in chains of every mixture."""
     mod = hpy_module(SOURCE)
@@ -186,6 +188,7 @@ def test_class_dies_with_its_instance(hpy_module: ModuleFactory) -> None:
         assert mod.notes() == "f4d4"
 
 
+@pytest.mark.promise("API-23")
 def test_finalize_revives(hpy_module: ModuleFactory) -> None:
     mod = hpy_module(
         """

@@ -150,6 +150,7 @@ def test_shapes(hpy_module: ModuleFactory, shape: str) -> None:
         assert mod.total() == 40
 
 
+@pytest.mark.promise("FLD-07")
 @pytest.mark.parametrize("shape", SHAPES)
 def test_collection(hpy_module: ModuleFactory, shape: str) -> None:
     mod = hpy_module(source_of(shape))
@@ -309,6 +310,7 @@ def test_items(hpy_module: ModuleFactory) -> None:
         assert (thing.a, thing.b, thing.sum()) == (2**40, 5, 2**40 + 5)
 
 
+@pytest.mark.promise("API-36")
 def test_new(hpy_module: ModuleFactory) -> None:
     mod = hpy_module(
         """

@@ -17,6 +17,7 @@ HEAD = """
 """
 
 
+@pytest.mark.promise("API-20")
 def test_merged_definitions(hpy_module: ModuleFactory) -> None:
     mod = hpy_module(
         HEAD
@@ -126,6 +127,7 @@ def test_legacy_dealloc(hpy_module: ModuleFactory, define: str) -> None:
     assert str(caught.value) == message
 
 
+@pytest.mark.promise("API-24")
 def test_legacy_slots_need_the_shape(hpy_module: ModuleFactory) -> None:
     mod = hpy_module(
         HEAD

@@ -80,6 +80,7 @@ static int add_impl(HPyContext *ctx, HPy module)
 """
 
 
+@pytest.mark.promise("API-22")
 @pytest.mark.parametrize("shape", BASES)
 def test_members(hpy_module: ModuleFactory, shape: str) -> None:
     mod = hpy_module(source_of(shape))
@@ -165,6 +166,7 @@ def test_text_of_a_missing_object(hpy_module: ModuleFactory) -> None:
     assert str(caught.value) == "'mytest.T' object has no attribute 'OBJECT_EX_rw'"
 
 
+@pytest.mark.promise("API-22")
 def test_getsets(hpy_module: ModuleFactory) -> None:
     mod = hpy_module(
         """
@@ -215,6 +217,7 @@ def test_getsets(hpy_module: ModuleFactory) -> None:
         mod.T.both.__get__(object())
 
 
+@pytest.mark.promise("API-22")
 def test_order_of_definitions(hpy_module: ModuleFactory) -> None:
     mod = hpy_module(
         """

@@ -125,6 +125,7 @@ def numbers_source() -> str:
     )
 
 
+@pytest.mark.promise("API-21")
 @pytest.mark.parametrize("with_metaclass", [False, True])
 def test_slots(hpy_module: ModuleFactory, with_metaclass: bool) -> None:
     mod = hpy_module(numbers_source())
@@ -272,6 +273,7 @@ static int add_impl(HPyContext *ctx, HPy module)
 """
 
 
+@pytest.mark.promise("BUF-02")
 def test_buffer(hpy_module: ModuleFactory) -> None:
     mod = hpy_module(BUFFER)
     # D has only one of the two slots: the other one is inherited.

@@ -282,6 +282,7 @@ def test_names_are_copied(hpy_module: ModuleFactory) -> None:
     assert mod.name(gc.callbacks.__class__) == "list"
 
 
+@pytest.mark.promise("API-21")
 def test_same_spec_many_times(hpy_module: ModuleFactory) -> None:
     mod = hpy_module(
         """

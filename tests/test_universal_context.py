@@ -394,6 +394,7 @@ BUILDERS = """
 """
 
 
+@pytest.mark.promise("API-29")
 @pytest.mark.parametrize("kind", [list, tuple])
 def test_builders(hpy_module: ModuleFactory, kind: type) -> None:
     module = hpy_module(BUILDERS)
@@ -594,6 +595,7 @@ def test_call(hpy_module: ModuleFactory) -> None:
         module.call(divmod, (1, 0), (), None)
 
 
+@pytest.mark.promise("API-28")
 def test_call_tuple_dict(hpy_module: ModuleFactory) -> None:
     module = hpy_module(CALLS)
 
@@ -892,6 +894,7 @@ def test_an_overwritten_global(hpy_module: ModuleFactory) -> None:
             call()
 
 
+@pytest.mark.promise("GLB-01", "GLB-03")
 def test_globals(hpy_module: ModuleFactory) -> None:
     """Many globals; the last store counts, null empties, and references are given back."""
     module = hpy_module("""
@@ -931,6 +934,7 @@ def test_globals(hpy_module: ModuleFactory) -> None:
     assert [sys.getrefcount(item) for item in items] == counts
 
 
+@pytest.mark.promise("GIL-01")
 @pytest.mark.hpy_abis("universal", "cpython")
 def test_leave_and_reenter(hpy_module: ModuleFactory, run_python: PythonRunner) -> None:
     extension = hpy_module.build("""

@@ -147,6 +147,7 @@ def check_no_story(violation: Violation) -> None:
     assert "HPY_DEBUG_CLOSED_HANDLES" in violation.message
 
 
+@pytest.mark.promise("DBG-07")
 @pytest.mark.parametrize("between", ["churn", "flood"])
 @pytest.mark.parametrize(
     ("function", "kind", "mark"),
