@@ -30,7 +30,7 @@ IDS = [f"{group}-{i:02}" for group, count in GROUPS.items() for i in range(1, co
 IDS += ["PERF-01", "PERF-08"]
 
 _ID = re.compile(r"\b(?:API|ABI|DBG|BLD|ARG|BV|FLD|GLB|GIL|BUF|PERF)-\d\d\b")
-_ROW = re.compile(r"^\| (\S+) \| (.*) \| (.*) \| (.*) \|$")
+_ROW = re.compile(r"^\| (\S+) \| (.*) \|(.*)\|(.*)\|$")
 
 
 @functools.cache
@@ -85,7 +85,8 @@ def write() -> None:
     for line in DOCUMENT.read_text(encoding="utf-8").splitlines():
         row = _ROW.match(line)
         if row is not None and _ID.fullmatch(row[1]):
-            line = f"| {row[1]} | {row[2]} | {cell(tests.get(row[1], []))} | {row[4].strip()} |"
+            cells = [row[1], row[2], cell(tests.get(row[1], [])), row[4].strip()]
+            line = "| " + " | ".join(cells) + " |"
         lines.append(line)
     DOCUMENT.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
