@@ -31,6 +31,10 @@ CONTAINERS = module_source(
         switch (nargs) {
             case 0: return HPyTuple_Pack(ctx, 0);
             case 1: return HPyTuple_Pack(ctx, 1, args[0]);
+            case 17:
+                return HPyTuple_Pack(ctx, 17, args[0], args[1], args[2], args[3], args[4], args[5],
+                                     args[6], args[7], args[8], args[9], args[10], args[11],
+                                     args[12], args[13], args[14], args[15], args[16]);
             default: return HPyTuple_Pack(ctx, 3, args[0], args[1], args[2]);
         }
     """,
@@ -134,12 +138,13 @@ def test_tuples(hpy_module: ModuleFactory) -> None:
         assert mod.tuple_check(other) == 0
     item = object()
     before = sys.getrefcount(item)
-    for n in 0, 1, 3:
+    for n in 0, 1, 3, 17:
         made = mod.tuple_from_array(*[item] * n), mod.tuple_pack(*[item] * n)
         assert made == ((item,) * n,) * 2
         assert sys.getrefcount(item) == before + 2 * n
         del made
     assert mod.tuple_from_array(*range(1000)) == tuple(range(1000))
+    assert mod.tuple_pack(*range(17)) == tuple(range(17))
     assert mod.tuple_from_nothing(0) == ()
     for size in -1, -sys.maxsize - 1:
         with pytest.raises(SystemError):
