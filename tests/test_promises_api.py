@@ -5,10 +5,12 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Callable
 
 import pytest
 
 from support import tree
+from support.child import PythonRunner
 from support.compiler import CompileError
 from support.extension import ModuleFactory
 from support.type_source import add_types
@@ -207,17 +209,19 @@ def test_calling_conventions(hpy_module: ModuleFactory) -> None:
     assert (mod.many(), mod.many(1), mod.many(1, 2, 3)) == ((), (1,), (1, 2, 3))
     assert mod.keywords() == (0, (), None)
     assert mod.keywords(1, 2, c=3, d=4) == (2, (1, 2, 3, 4), ("c", "d"))
-    for wrong in (
-        lambda: mod.none(1),
-        lambda: mod.none(a=1),
-        lambda: mod.one(),
-        lambda: mod.one(1, 2),
-        lambda: mod.one(arg=1),
-        lambda: mod.many(a=1),
-        lambda: mod.keywords(**{3: 4}),  # type: ignore[arg-type]
-    ):
+    no_name: dict[Any, int] = {3: 4}
+    wrong: list[tuple[Callable[..., object], tuple[int, ...], dict[Any, int]]] = [
+        (mod.none, (1,), {}),
+        (mod.none, (), {"a": 1}),
+        (mod.one, (), {}),
+        (mod.one, (1, 2), {}),
+        (mod.one, (), {"arg": 1}),
+        (mod.many, (), {"a": 1}),
+        (mod.keywords, (), no_name),
+    ]
+    for function, args, kwargs in wrong:
         with pytest.raises(TypeError):
-            wrong()
+            function(*args, **kwargs)
 
 
 NAMED = """
@@ -403,6 +407,51 @@ def test_exceptions_are_raised_and_caught(hpy_module: ModuleFactory) -> None:
     assert mod.attempt(dict) == {}
     with pytest.raises(ZeroDivisionError):
         mod.attempt(lambda: 1 // 0)
+    empty: dict[str, str] = {}
     with pytest.raises(ValueError, match=r"^nothing found$") as caught:
-        mod.attempt(lambda: {}["key"])
+        mod.attempt(lambda: empty["key"])
     assert caught.value.__context__ is None
+
+
+@pytest.mark.promise("DBG-01", "DBG-05")
+@pytest.mark.hpy_abis("universal")
+def test_debug_mode_is_another_context(hpy_module: ModuleFactory) -> None:
+    """The same file, loaded in both modes: what the plain one sees does not change."""
+    source = """
+        #include "hpy.h"
+        HPyDef_METH(name, "name", HPyFunc_NOARGS)
+        static HPy name_impl(HPyContext *ctx, HPy self)
+        {
+            return HPyUnicode_FromString(ctx, ctx->name);
+        }
+        HPyDef_METH(function, "function", HPyFunc_NOARGS)
+        static HPy function_impl(HPyContext *ctx, HPy self)
+        {
+            return HPyLong_FromSize_t(ctx, (size_t)ctx->ctx_Dup);
+        }
+    """
+    plain = hpy_module(source)
+    before = plain.name(), plain.function()
+    debug = hpy_module.load(hpy_module.build(source, abi="debug"))
+    assert "debug" in debug.name().lower()
+    assert "debug" not in plain.name().lower()
+    assert debug.function() != plain.function()
+    assert (plain.name(), plain.function()) == before
+
+
+@pytest.mark.promise("BLD-04", "BLD-05")
+@pytest.mark.parametrize(("name", "abi"), [("cpython", "cpython"), ("pypy", "universal")])
+def test_default_abi_of_an_implementation(run_python: PythonRunner, name: str, abi: str) -> None:
+    done = run_python(
+        """
+        import sys, types
+        import hpy.devel
+        sys.implementation = types.SimpleNamespace(
+            **{**vars(sys.implementation), "name": sys.argv[1]}
+        )
+        import importlib
+        print(importlib.reload(hpy.devel).DEFAULT_HPY_ABI)
+        """,
+        name,
+    )
+    assert (done.stdout, done.stderr) == (abi + "\n", "")

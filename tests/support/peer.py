@@ -20,7 +20,7 @@ def _find_python() -> Optional[str]:
     """The newest CPython of this machine on which the peer works."""
     script = tree.REPOSITORY / "cmake" / "find_pythons.sh"
     found = subprocess.run(["sh", str(script)], capture_output=True, text=True, check=False)
-    paths = {}
+    paths: dict[str, str] = {}
     for path in found.stdout.split():
         command = [path, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
