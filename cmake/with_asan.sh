@@ -12,4 +12,6 @@ export LD_PRELOAD
 export ASAN_OPTIONS="detect_leaks=0:handle_segv=0:handle_sigbus=0:${ASAN_OPTIONS:-}"
 export UBSAN_OPTIONS="print_stacktrace=1:${UBSAN_OPTIONS:-}"
 export PYTHONMALLOC=malloc
+# CPython 3.13 lets deallocation nest 10 000 levels deep, counted in frames without instrumentation.
+ulimit -s 65536 2>/dev/null || true
 exec "$@"
