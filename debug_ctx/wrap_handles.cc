@@ -1,4 +1,8 @@
 // Wrappers of slots that close handles or take arrays of them.
+#include <cstdint>
+#include <new>
+#include <optional>
+
 #include "absl/container/inlined_vector.h"
 #include "debug_ctx/api_call.h"
 #include "debug_ctx/wrapper.h"
@@ -12,9 +16,17 @@ namespace {
 // The handles of an array, unwrapped. `position` is that of the array among the parameters.
 using HandleArray = absl::InlinedVector<HPy, 8>;
 
-HandleArray UnwrapArray(ApiCall& api, const HPy* items, size_t count, int position) {
+// More than any array holds: the universal context refuses that before it reads, so an empty array
+// does. Nothing, and MemoryError is raised, when there is not enough memory.
+std::optional<HandleArray> UnwrapArray(ApiCall& api, const HPy* items, size_t count, int position) {
   HandleArray unwrapped;
-  unwrapped.reserve(count);
+  if (count > PTRDIFF_MAX / sizeof(HPy) - 1) return unwrapped;
+  try {
+    unwrapped.reserve(count);
+  } catch (const std::bad_alloc&) {
+    api.universal()->ctx_Err_NoMemory(api.universal());
+    return std::nullopt;
+  }
   for (size_t i = 0; i < count; i++) unwrapped.push_back(api.Unwrap(items[i], position));
   return unwrapped;
 }
@@ -34,10 +46,11 @@ HPy CallWithArray(HPyContext* ctx, HPy callable, const HPy* args, size_t nargs, 
   ApiCall api(ctx, S::kInfo, site);
   const HPy callable_u = api.Unwrap(callable, 1);
   const HPy kwnames_u = api.Unwrap(kwnames, 4);
-  const HandleArray args_u = UnwrapArray(api, args, nargs + KeywordCount(api, kwnames_u), 2);
-  if (!api.ok()) return Refuse<S>();
+  const auto args_u = UnwrapArray(api, args, nargs + KeywordCount(api, kwnames_u), 2);
+  if (!api.ok() || !args_u) return Refuse<S>();
   HPyContext* const universal = api.universal();
-  return api.Wrap((universal->*S::kMember)(universal, callable_u, args_u.data(), nargs, kwnames_u));
+  return api.Wrap(
+      (universal->*S::kMember)(universal, callable_u, args_u->data(), nargs, kwnames_u));
 }
 
 }  // namespace
@@ -53,11 +66,10 @@ HPy Wrapper<table::Slot_ctx_Tuple_FromArray>::Call(HPyContext* ctx, const HPy* i
   using S = table::Slot_ctx_Tuple_FromArray;
   const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
   ApiCall api(ctx, S::kInfo, site);
-  const HandleArray items_u =
-      UnwrapArray(api, items, count > 0 ? static_cast<size_t>(count) : 0, 1);
-  if (!api.ok()) return Refuse<S>();
+  const auto items_u = UnwrapArray(api, items, count > 0 ? static_cast<size_t>(count) : 0, 1);
+  if (!api.ok() || !items_u) return Refuse<S>();
   HPyContext* const universal = api.universal();
-  return api.Wrap(universal->ctx_Tuple_FromArray(universal, items_u.data(), count));
+  return api.Wrap(universal->ctx_Tuple_FromArray(universal, items_u->data(), count));
 }
 
 HPy Wrapper<table::Slot_ctx_Type_GenericNew>::Call(HPyContext* ctx, HPy type, const HPy* args,

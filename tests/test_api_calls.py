@@ -1,5 +1,6 @@
 """Calling: HPy_Call, HPy_CallMethod, HPy_CallTupleDict and their helpers."""
 
+import sys
 from typing import Any, Callable
 
 import pytest
@@ -186,3 +187,22 @@ def test_keywords_are_not_changed(hpy_module: ModuleFactory) -> None:
     given = {"a": 1}
     assert mod.tuple_dict(change, NULL, given) == {"a": 1, "new": 1}
     assert given == {"a": 1}
+
+
+def test_absurd_counts(hpy_module: ModuleFactory) -> None:
+    """Refused before the array is read."""
+    mod = hpy_module(CALLS)
+    for count in 2**61, sys.maxsize:
+        with pytest.raises(SystemError, match=r"HPy_Call: .* more than memory can hold"):
+            mod.call(everything, (), count, NULL)
+        with pytest.raises(SystemError, match=r"HPy_CallMethod: .* more than memory can hold"):
+            mod.method("upper", ("x",), count, NULL)
+
+
+@pytest.mark.hpy_abis("universal", "debug")
+def test_counts_beyond_memory(hpy_module: ModuleFactory) -> None:
+    """Less absurd, and still more than there is: the array is copied before it is read."""
+    mod = hpy_module(CALLS)
+    for call in mod.call, mod.method:
+        with pytest.raises(MemoryError):
+            call("upper", (), 2**59, NULL)

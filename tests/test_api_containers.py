@@ -146,6 +146,9 @@ def test_tuples(hpy_module: ModuleFactory) -> None:
     assert mod.tuple_from_array(*range(1000)) == tuple(range(1000))
     assert mod.tuple_pack(*range(17)) == tuple(range(17))
     assert mod.tuple_from_nothing(0) == ()
+    for count in 2**58, sys.maxsize:
+        with pytest.raises(MemoryError):
+            mod.tuple_from_nothing(count)
     for size in -1, -sys.maxsize - 1:
         with pytest.raises(SystemError):
             mod.tuple_from_nothing(size)

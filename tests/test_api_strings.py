@@ -246,3 +246,14 @@ def test_substring(hpy_module: ModuleFactory) -> None:
         for start, end in (-1, 1), (0, -1), (-1, -1), (-sys.maxsize - 1, 0):
             with pytest.raises(IndexError, match="string index out of range"):
                 mod.substring(text, start, end)
+
+
+def test_negative_sizes(hpy_module: ModuleFactory) -> None:
+    mod = hpy_module(TEXTS)
+    for size in -1, -5, -sys.maxsize - 1:
+        with pytest.raises(SystemError):
+            mod.decode_ascii(b"abc", size, NULL)
+        with pytest.raises(SystemError):
+            mod.decode_latin1(b"abc", size, NULL)
+        with pytest.raises(SystemError):
+            mod.decode_fs_and_size(b"abc", size)
