@@ -91,6 +91,7 @@ def fail(error: BaseException) -> Any:
     raise error
 
 
+@pytest.mark.promise("API-27")
 def test_set_string(hpy_module: ModuleFactory) -> None:
     mod = hpy_module(ERRORS)
     for cls in ValueError, KeyError, OSError, KeyboardInterrupt, Error:
@@ -173,6 +174,7 @@ def test_errno(hpy_module: ModuleFactory) -> None:
     assert caught.value.errno == 0
 
 
+@pytest.mark.promise("API-27")
 def test_occurred_and_clear(hpy_module: ModuleFactory) -> None:
     mod = hpy_module(ERRORS)
     assert mod.occurred() == (0, 1, 0)
@@ -186,6 +188,7 @@ def test_occurred_and_clear(hpy_module: ModuleFactory) -> None:
         assert mod.clear(dict, sys.exc_info)[0] is ZeroDivisionError
 
 
+@pytest.mark.promise("API-27")
 def test_exception_matches(hpy_module: ModuleFactory) -> None:
     mod = hpy_module(ERRORS)
     for cls in ZeroDivisionError, ArithmeticError, BaseException, (KeyError, ZeroDivisionError):

@@ -50,6 +50,7 @@ class Marker:
     pass
 
 
+@pytest.mark.promise("FLD-01")
 def test_fields(hpy_module: ModuleFactory) -> None:
     mod = hpy_module(FIELDS)
     thing = mod.make(mod.make_type())
@@ -85,6 +86,7 @@ def test_fields_without_owner(hpy_module: ModuleFactory) -> None:
     assert mod.load_without_owner(thing, 1) is one
 
 
+@pytest.mark.promise("FLD-03")
 def test_stored_before_the_old_value_is_dropped(hpy_module: ModuleFactory) -> None:
     """What runs when the old value dies sees the new one, or null."""
     mod = hpy_module(FIELDS)

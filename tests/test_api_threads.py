@@ -54,6 +54,7 @@ THREADS = module_source(
 )
 
 
+@pytest.mark.promise("GIL-04")
 @pytest.mark.parametrize("name", ["wait", "wait_in_block"])
 def test_others_run_while_one_waits(hpy_module: ModuleFactory, name: str) -> None:
     wait = getattr(hpy_module(THREADS), name)

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Optional, Union
 
 import pytest
 
@@ -51,8 +52,8 @@ class Case:
 
     compiler: str
     standard: str
-    abi: str | None
-    source: Path | str
+    abi: Optional[str]
+    source: Union[Path, str]
     flags: tuple[str, ...] = ()
 
     @property
