@@ -1,4 +1,4 @@
-// What a stack trace costs: with the memo, without it, at many call sites, and when somebody reads it.
+// What a stack trace costs: with the memo, without it, at many sites, and when it is read.
 
 #include <benchmark/benchmark.h>
 
@@ -73,7 +73,8 @@ __attribute__((noinline)) void BM_TenThousandSites(benchmark::State& state) {
   }
   state.SetItemsProcessed(static_cast<int64_t>(rounds) * 10000);
   state.counters["misses_per_round"] =
-      static_cast<double>(hpy::stacktrace::GetStats().misses - misses) / static_cast<double>(rounds);
+      static_cast<double>(hpy::stacktrace::GetStats().misses - misses) /
+      static_cast<double>(rounds);
 }
 BENCHMARK(BM_TenThousandSites);
 void BM_TenThousandEmpty(benchmark::State& state) {

@@ -95,8 +95,9 @@ StackId Unwound(const MemoKey& key) {
 }
 
 // The second of two chances: rarer places of the memo, then the unwinder.
-__attribute__((noinline)) StackId CaptureElsewhere(uintptr_t pc, uintptr_t sp, uintptr_t fp, uintptr_t stop_sp,
-                                                   uintptr_t callee, int max_frames) {
+__attribute__((noinline)) StackId CaptureElsewhere(uintptr_t pc, uintptr_t sp, uintptr_t fp,
+                                                   uintptr_t stop_sp, uintptr_t callee,
+                                                   int max_frames) {
   if (t_busy != 0) {
     g_reentered.fetch_add(1, std::memory_order_relaxed);
     return kNoStack;
@@ -119,19 +120,21 @@ __attribute__((noinline)) StackId CaptureElsewhere(uintptr_t pc, uintptr_t sp, u
 
 }  // namespace
 
-StackId CaptureRegisters(uintptr_t pc, uintptr_t sp, uintptr_t fp, uintptr_t stop_sp, uintptr_t callee,
-                         int max_frames) {
+StackId CaptureRegisters(uintptr_t pc, uintptr_t sp, uintptr_t fp, uintptr_t stop_sp,
+                         uintptr_t callee, int max_frames) {
   const Memo* memo = t_memo;
   const uintptr_t below = stop_sp - sp;
   // Ordinary limits only; the others find their entry on the second way.
   if (memo != nullptr && t_busy == 0 && below - 1 < UINT32_MAX) [[likely]] {
     t_busy = 1;
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    const StackId id = memo->Find(pc, sp, fp, static_cast<uint32_t>(below), callee, static_cast<uint32_t>(max_frames),
-                                  g_epoch.load(std::memory_order_acquire));
+    const StackId id =
+        memo->Find(pc, sp, fp, static_cast<uint32_t>(below), callee,
+                   static_cast<uint32_t>(max_frames), g_epoch.load(std::memory_order_acquire));
     std::atomic_signal_fence(std::memory_order_seq_cst);
     t_busy = 0;
-    if (id != kNoStack) [[likely]] return id;
+    if (id != kNoStack) [[likely]]
+      return id;
   }
   return CaptureElsewhere(pc, sp, fp, stop_sp, callee, max_frames);
 }
@@ -143,7 +146,8 @@ int CaptureAddresses(const CallSite& site, const CaptureLimits& limits, uintptr_
     core.Update();
     Unwinding& u = g_unwinding;
     const uintptr_t stop_sp = limits.stop_sp > site.sp ? limits.stop_sp : 0;
-    if (!Unwind(core->modules, site, stop_sp, std::clamp(std::min(max, limits.max_frames), 1, kMaxFrames), &u)) {
+    if (!Unwind(core->modules, site, stop_sp,
+                std::clamp(std::min(max, limits.max_frames), 1, kMaxFrames), &u)) {
       return 0;
     }
     std::copy(u.pcs, u.pcs + u.depth, pcs);

@@ -19,8 +19,8 @@ namespace {
 
 constinit std::mutex g_symbolizer_mutex;
 
-// A child has only the thread that forked, so no other may be inside at that moment: the child would
-// find half a table and a lock that nobody gives back.
+// A child has only the thread that forked, so no other may be inside at that moment: the child
+// would find half a table and a lock that nobody gives back.
 void BeforeFork() {
   SymbolizerMutex().lock();
   TheCore().mutex.lock();
@@ -35,9 +35,11 @@ void AfterFork() {
 Core& TheCore() {
   static Core* const core = [] {
     auto* made = new Core;
-    // The handlers below, the destructors of threads and the frames of our caller all need our code to stay.
+    // The handlers below, the destructors of threads and the frames of our caller all need our code
+    // to stay.
     made->modules.Pin(reinterpret_cast<uintptr_t>(&TheCore));
-    made->modules.Pin(reinterpret_cast<uintptr_t>(&qsort));  // the C library, which calls back now and then
+    made->modules.Pin(
+        reinterpret_cast<uintptr_t>(&qsort));  // the C library, which calls back now and then
     pthread_atfork(BeforeFork, AfterFork, AfterFork);
     return made;
   }();
@@ -49,7 +51,8 @@ std::mutex& SymbolizerMutex() { return g_symbolizer_mutex; }
 void CoreLock::Update() {
   if (!core_.modules.Update()) return;
   ++core_.invalidations;
-  // No library was loaded before the first look, so nothing was remembered either; later ones void the memo.
+  // No library was loaded before the first look, so nothing was remembered either; later ones void
+  // the memo.
   uint32_t next = g_epoch.load(std::memory_order_relaxed) + 1;
   if (next == kEveryEpoch) ++next;
   g_epoch.store(next, std::memory_order_release);

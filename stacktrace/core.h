@@ -1,7 +1,7 @@
 // The state of this room and its one lock.
 //
-// Lock order: the symbolizer's lock, this lock, the loader's lock (dl_iterate_phdr). The hot path of a
-// capture takes none.
+// Lock order: the symbolizer's lock, this lock, the loader's lock (dl_iterate_phdr). The hot path
+// of a capture takes none.
 
 #ifndef HPY_STACKTRACE_CORE_H_
 #define HPY_STACKTRACE_CORE_H_
@@ -15,8 +15,8 @@
 #include "stacktrace/modules.h"
 #include "stacktrace/stacktrace.h"
 
-// A thread-local of a shared library is reached without a call where the C library reserves room for those of
-// libraries that are loaded late, as glibc does (ours take a pointer and a flag).
+// A thread-local of a shared library is reached without a call where the C library reserves room
+// for those of libraries that are loaded late, as glibc does (ours take a pointer and a flag).
 #if defined(__GLIBC__)
 #define HPY_STACKTRACE_TLS __attribute__((tls_model("initial-exec")))
 #else
@@ -68,7 +68,8 @@ class BusyScope {
   sig_atomic_t before_;
 };
 
-// The lock. The thread is marked first and unmarked last: a handler in between would wait for itself.
+// The lock. The thread is marked first and unmarked last: a handler in between would wait for
+// itself.
 class CoreLock {
  public:
   CoreLock() : core_(TheCore()), lock_(core_.mutex) {}

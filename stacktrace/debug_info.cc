@@ -15,59 +15,17 @@
 #include <unordered_map>
 
 #include "stacktrace/elf_file.h"
+#include "stacktrace/intervals.h"
 #include "stacktrace/line_table.h"
 
 namespace hpy::stacktrace {
 namespace {
 
-// Intervals [low, high) with a value each; they may overlap.
-template <typename T>
-class Intervals {
- public:
-  void Add(uint64_t low, uint64_t high, T value) {
-    // What a linker has dropped lies at 0, or has no extent.
-    if (low > 1 && low < high) all_.push_back({low, high, 0, std::move(value)});
-  }
-  void Sort() {
-    std::sort(all_.begin(), all_.end(), [](const Item& a, const Item& b) { return a.low < b.low; });
-    uint64_t highest = 0;
-    for (Item& item : all_) item.highest = highest = std::max(highest, item.high);
-  }
-  // Calls f(size, value) for each interval that holds `address`.
-  template <typename F>
-  void ForEachAt(uint64_t address, F f) const {
-    auto it = std::upper_bound(all_.begin(), all_.end(), address,
-                               [](uint64_t a, const Item& item) { return a < item.low; });
-    while (it != all_.begin() && (--it)->highest > address) {
-      if (address < it->high) f(it->high - it->low, it->value);
-    }
-  }
-  // The narrowest interval that holds `address`, or null.
-  const T* Find(uint64_t address) const {
-    const T* best = nullptr;
-    uint64_t best_size = ~uint64_t{0};
-    ForEachAt(address, [&](uint64_t size, const T& value) {
-      if (size < best_size) {
-        best = &value;
-        best_size = size;
-      }
-    });
-    return best;
-  }
-
- private:
-  struct Item {
-    uint64_t low, high;
-    uint64_t highest;  // end of this and all before it
-    T value;
-  };
-  std::vector<Item> all_;
-};
-
 template <typename F>
 void ForEachRange(Dwarf_Die* die, F f) {
   Dwarf_Addr base = 0, low = 0, high = 0;
-  for (ptrdiff_t offset = 0; (offset = dwarf_ranges(die, offset, &base, &low, &high)) > 0;) f(low, high);
+  for (ptrdiff_t offset = 0; (offset = dwarf_ranges(die, offset, &base, &low, &high)) > 0;)
+    f(low, high);
 }
 
 std::string Demangle(const char* name) {
@@ -146,11 +104,12 @@ struct Unit {
 struct Search {
   std::string library, build_id;
   bool debuginfod;
-  bool done = false;  // a second call would be for the supplementary file, which libdw finds by itself
+  bool done =
+      false;  // a second call would be for the supplementary file, which libdw finds by itself
 };
 
-int FindDebugFile(Dwfl_Module* module, void** userdata, const char* name, Dwarf_Addr base, const char* file,
-                  const char* link, GElf_Word crc, char** found) {
+int FindDebugFile(Dwfl_Module* module, void** userdata, const char* name, Dwarf_Addr base,
+                  const char* file, const char* link, GElf_Word crc, char** found) {
   auto* search = static_cast<Search*>(*userdata);
   if (search == nullptr || search->done) return -1;
   search->done = true;
@@ -161,8 +120,9 @@ int FindDebugFile(Dwfl_Module* module, void** userdata, const char* name, Dwarf_
     return fd;
   }
   // libdwfl's own search ends with a download if DEBUGINFOD_URLS is set: only when asked for.
-  return search->debuginfod ? dwfl_standard_find_debuginfo(module, userdata, name, base, file, link, crc, found)
-                            : -1;
+  return search->debuginfod
+             ? dwfl_standard_find_debuginfo(module, userdata, name, base, file, link, crc, found)
+             : -1;
 }
 
 constexpr Dwfl_Callbacks kCallbacks = {.find_elf = nullptr,
@@ -217,7 +177,8 @@ class DwarfInfo final : public DebugInfo {
           f.function = FunctionName(&die);
           // Only the function is known: where it is defined.
           int line = 0;
-          if (const char* file = dwarf_decl_file(&die); file != nullptr && dwarf_decl_line(&die, &line) == 0) {
+          if (const char* file = dwarf_decl_file(&die);
+              file != nullptr && dwarf_decl_line(&die, &line) == 0) {
             f.file = AbsolutePath(file, unit->directory);
             f.line = line;
           }
@@ -246,7 +207,8 @@ class DwarfInfo final : public DebugInfo {
       if (gelf_getshdr(scn, &header) == nullptr || header.sh_type == SHT_NOBITS) continue;
       const char* name = elf_strptr(elf, names, header.sh_name);
       // libdw has decompressed it in place where it was compressed.
-      if (name != nullptr && (strcmp(name, ".debug_line") == 0 || strcmp(name, ".zdebug_line") == 0)) {
+      if (name != nullptr &&
+          (strcmp(name, ".debug_line") == 0 || strcmp(name, ".zdebug_line") == 0)) {
         debug_line_ = elf_getdata(scn, nullptr);
       }
     }
@@ -259,7 +221,11 @@ class DwarfInfo final : public DebugInfo {
     while (dwarf_get_units(dwarf, cu, &cu, &version, &type, &die, &split) == 0) {
       if (type != DW_UT_compile && type != DW_UT_skeleton) continue;
       const bool is_split = type == DW_UT_skeleton && split.cu != nullptr;
-      units.push_back({.die = die, .content = is_split ? split : die, .lines = {}, .functions = {}, .index = {}});
+      units.push_back({.die = die,
+                       .content = is_split ? split : die,
+                       .lines = {},
+                       .functions = {},
+                       .index = {}});
       split = {};
     }
     units_ = std::move(units);
@@ -294,15 +260,16 @@ class DwarfInfo final : public DebugInfo {
     Dwarf_Word offset = 0;
     if (debug_line_ != nullptr && debug_line_->d_buf != nullptr &&
         dwarf_formudata(dwarf_attr(&unit->die, DW_AT_stmt_list, &attribute), &offset) == 0) {
-      unit->lines = LineTable::Decode(static_cast<const unsigned char*>(debug_line_->d_buf), debug_line_->d_size,
-                                      offset, kAddressSize);
+      unit->lines = LineTable::Decode(static_cast<const unsigned char*>(debug_line_->d_buf),
+                                      debug_line_->d_size, offset, kAddressSize);
     }
     covered_.clear();
     CollectFunctions(unit, unit->content);
     unit->index.Sort();
   }
 
-  // Functions with code may stand in namespaces, classes and (members of local classes) other functions.
+  // Functions with code may stand in namespaces, classes and (members of local classes) other
+  // functions.
   void CollectFunctions(Unit* unit, Dwarf_Die parent) {
     Dwarf_Die die;
     if (dwarf_child(&parent, &die) != 0) return;
@@ -335,7 +302,8 @@ class DwarfInfo final : public DebugInfo {
   }
 
   std::string FileName(const Unit& unit, uint64_t index) const {
-    const char* name = unit.files == nullptr ? nullptr : dwarf_filesrc(unit.files, index, nullptr, nullptr);
+    const char* name =
+        unit.files == nullptr ? nullptr : dwarf_filesrc(unit.files, index, nullptr, nullptr);
     // libdw's own mark for an index without a file.
     if (name == nullptr || strcmp(name, "???") == 0) return {};
     return AbsolutePath(name, unit.directory);
@@ -356,7 +324,8 @@ class DwarfInfo final : public DebugInfo {
       function.index.ForEachAt(address, [&](uint64_t, int i) {
         if (deepest < 0 || function.inlined[i].depth > function.inlined[deepest].depth) deepest = i;
       });
-      for (int i = deepest; i >= 0; i = function.inlined[i].parent) chain.push_back(function.inlined[i].die);
+      for (int i = deepest; i >= 0; i = function.inlined[i].parent)
+        chain.push_back(function.inlined[i].die);
       chain.push_back(function.die);
     }
     Frame frame;
@@ -390,18 +359,22 @@ class DwarfInfo final : public DebugInfo {
   static Dwarf_Die Origin(Dwarf_Die die) {
     Dwarf_Attribute attribute;
     Dwarf_Die origin;
-    while (dwarf_formref_die(dwarf_attr(&die, DW_AT_abstract_origin, &attribute), &origin) != nullptr) die = origin;
+    while (dwarf_formref_die(dwarf_attr(&die, DW_AT_abstract_origin, &attribute), &origin) !=
+           nullptr)
+      die = origin;
     return die;
   }
 
-  // GCC splits functions in two (f.part.0), and where it puts the parts together again they look like a function inlined
-  // into itself, called from the very place of its declaration. In the source there is one function.
+  // GCC splits functions in two (f.part.0), and where it puts the parts together again they look
+  // like a function inlined into itself, called from the very place of its declaration. In the
+  // source there is one function.
   static bool IsSplitPart(Dwarf_Die* inner, Dwarf_Die* outer) {
     const Dwarf_Die origin = Origin(*inner);
     if (origin.addr != Origin(*outer).addr) return false;
     Dwarf_Die declaration = origin;
     int line = 0, column = 0;
-    return dwarf_decl_line(&declaration, &line) == 0 && dwarf_decl_column(&declaration, &column) == 0 &&
+    return dwarf_decl_line(&declaration, &line) == 0 &&
+           dwarf_decl_column(&declaration, &column) == 0 &&
            NumberOf(inner, DW_AT_call_line) == static_cast<uint64_t>(line) &&
            NumberOf(inner, DW_AT_call_column) == static_cast<uint64_t>(column);
   }
@@ -414,8 +387,10 @@ class DwarfInfo final : public DebugInfo {
       if (dwarf_tag(&die) == DW_TAG_lexical_block) CollectInlined(function, die, parent);
       if (dwarf_tag(&die) != DW_TAG_inlined_subroutine) continue;
       const int number = static_cast<int>(function->inlined.size());
-      function->inlined.push_back({die, parent, parent < 0 ? 1 : function->inlined[parent].depth + 1});
-      ForEachRange(&die, [&](uint64_t low, uint64_t high) { function->index.Add(low, high, number); });
+      function->inlined.push_back(
+          {die, parent, parent < 0 ? 1 : function->inlined[parent].depth + 1});
+      ForEachRange(&die,
+                   [&](uint64_t low, uint64_t high) { function->index.Add(low, high, number); });
       CollectInlined(function, die, number);
     } while (dwarf_siblingof(&die, &die) == 0);
   }
@@ -430,7 +405,8 @@ class DwarfInfo final : public DebugInfo {
         case DW_TAG_GNU_call_site: {
           if (!FlagOf(&die, DW_AT_call_tail_call) && !FlagOf(&die, DW_AT_GNU_tail_call)) break;
           uint64_t at = 0;
-          for (const unsigned name : {unsigned{DW_AT_call_pc}, unsigned{DW_AT_call_return_pc}, unsigned{DW_AT_low_pc}}) {
+          for (const unsigned name :
+               {unsigned{DW_AT_call_pc}, unsigned{DW_AT_call_return_pc}, unsigned{DW_AT_low_pc}}) {
             Dwarf_Attribute attribute;
             Dwarf_Addr address;
             if (dwarf_formaddr(dwarf_attr(&die, name, &attribute), &address) != 0) continue;
@@ -450,7 +426,8 @@ class DwarfInfo final : public DebugInfo {
     } while (dwarf_siblingof(&die, &die) == 0);
   }
 
-  // The frames of the tail call, if all tail calls of the function stand in one place of the source.
+  // The frames of the tail call, if all tail calls of the function stand in one place of the
+  // source.
   std::vector<Frame> DescribeTailCall(Unit* unit, Dwarf_Die* function) {
     std::vector<uint64_t> calls;
     CollectTailCalls(*function, &calls);
@@ -464,10 +441,11 @@ class DwarfInfo final : public DebugInfo {
         result = std::move(frames);
         continue;
       }
-      const bool same = std::equal(result.begin(), result.end(), frames.begin(), frames.end(),
-                                   [](const Frame& a, const Frame& b) {
-                                     return a.function == b.function && a.file == b.file && a.line == b.line;
-                                   });
+      const bool same =
+          std::equal(result.begin(), result.end(), frames.begin(), frames.end(),
+                     [](const Frame& a, const Frame& b) {
+                       return a.function == b.function && a.file == b.file && a.line == b.line;
+                     });
       if (!same) return {};
     }
     return result;
@@ -476,10 +454,13 @@ class DwarfInfo final : public DebugInfo {
   std::string SymbolAt(uint64_t address) const {
     GElf_Off offset = 0;
     GElf_Sym symbol{};
-    const char* name = dwfl_module_addrinfo(module_, address, &offset, &symbol, nullptr, nullptr, nullptr);
+    const char* name =
+        dwfl_module_addrinfo(module_, address, &offset, &symbol, nullptr, nullptr, nullptr);
     if (name == nullptr || name[0] == '\0') return {};
-    // The nearest symbol before an address is not what lies there unless it says that it reaches as far.
-    if (symbol.st_size == 0 ? GELF_ST_TYPE(symbol.st_info) != STT_FUNC : offset >= symbol.st_size) return {};
+    // The nearest symbol before an address is not what lies there unless it says that it reaches as
+    // far.
+    if (symbol.st_size == 0 ? GELF_ST_TYPE(symbol.st_info) != STT_FUNC : offset >= symbol.st_size)
+      return {};
     return Demangle(name);
   }
 

@@ -23,7 +23,8 @@ class DebugInfo {
   // Frames of a virtual address in the file, innermost first, without `library`; at least one.
   virtual std::vector<Frame> Describe(uint64_t address) = 0;
 
-  // The one frame (or, with a unique tail call in inlined code, its frames) of a function that ended in a tail call.
+  // The one frame (or, with a unique tail call in inlined code, its frames) of a function that
+  // ended in a tail call.
   virtual std::vector<Frame> DescribeTail(uint64_t entry) = 0;
 };
 

@@ -10,8 +10,8 @@
 
 namespace hpy::stacktrace {
 
-// A frame in eight bytes. Virtual addresses in a file and user-space addresses have at most 48 bits (what
-// does not fit has no module and is cut, which no platform of today can show).
+// A frame in eight bytes. Virtual addresses in a file and user-space addresses have at most 48 bits
+// (what does not fit has no module and is cut, which no platform of today can show).
 class PackedFrame {
  public:
   static constexpr uint32_t kMaxModule = (1u << 15) - 1;
@@ -33,8 +33,8 @@ class PackedFrame {
   uint64_t bits_ = 0;
 };
 
-// All members must be called under the one lock of this room (core.h): only captures that the memo does
-// not know come here. Nothing is ever removed, so a number means the same stack for ever.
+// All members must be called under the one lock of this room (core.h): only captures that the memo
+// does not know come here. Nothing is ever removed, so a number means the same stack for ever.
 class Depot {
  public:
   StackId Intern(const PackedFrame* frames, int count, bool truncated);
@@ -54,7 +54,8 @@ class Depot {
   };
   void Grow();
 
-  // A stack is a word (frames << 1 | truncated) and its frames; starts_[id - 1] is the place of that word.
+  // A stack is a word (frames << 1 | truncated) and its frames; starts_[id - 1] is the place of
+  // that word.
   std::vector<uint64_t> words_;
   std::vector<uint32_t> starts_;
   std::vector<Cell> table_;  // open addressing, a power of two, at most half full

@@ -24,7 +24,8 @@ std::string BuildIdOf(int fd) {
   if (elf == nullptr) return {};
   const void* bytes = nullptr;
   const ssize_t n = dwelf_elf_gnu_build_id(elf, &bytes);
-  std::string id = n > 0 ? std::string(static_cast<const char*>(bytes), static_cast<size_t>(n)) : std::string();
+  std::string id =
+      n > 0 ? std::string(static_cast<const char*>(bytes), static_cast<size_t>(n)) : std::string();
   elf_end(elf);
   return id;
 }
@@ -45,8 +46,9 @@ bool WithContent(int fd, F f) {
 bool IsSameContent(int fd, const ModuleInfo& m) {
   struct stat st;
   if (fstat(fd, &st) != 0) return false;
-  if (st.st_dev != m.device || st.st_ino != m.inode || static_cast<uint64_t>(st.st_size) != m.file_size ||
-      st.st_mtim.tv_sec != m.mtime_sec || st.st_mtim.tv_nsec != m.mtime_nsec) {
+  if (st.st_dev != m.device || st.st_ino != m.inode ||
+      static_cast<uint64_t>(st.st_size) != m.file_size || st.st_mtim.tv_sec != m.mtime_sec ||
+      st.st_mtim.tv_nsec != m.mtime_nsec) {
     return false;
   }
   bool same = false;
@@ -81,7 +83,8 @@ int OpenIfCrc(const std::string& path, uint32_t crc) {
   const int fd = OpenForReading(path);
   if (fd < 0) return -1;
   bool same = false;
-  WithContent(fd, [&](const unsigned char* bytes, size_t size) { same = Crc32(bytes, size) == crc; });
+  WithContent(fd,
+              [&](const unsigned char* bytes, size_t size) { same = Crc32(bytes, size) == crc; });
   if (same) return fd;
   close(fd);
   return -1;
@@ -89,7 +92,8 @@ int OpenIfCrc(const std::string& path, uint32_t crc) {
 
 bool IsSameFile(int fd, const std::string& path) {
   struct stat a, b;
-  return fstat(fd, &a) == 0 && stat(path.c_str(), &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+  return fstat(fd, &a) == 0 && stat(path.c_str(), &b) == 0 && a.st_dev == b.st_dev &&
+         a.st_ino == b.st_ino;
 }
 
 }  // namespace

@@ -72,7 +72,8 @@ bool IsDropped(uint64_t address, int address_size) {
 
 }  // namespace
 
-LineTable LineTable::Decode(const unsigned char* section, size_t size, uint64_t offset, int address_size) {
+LineTable LineTable::Decode(const unsigned char* section, size_t size, uint64_t offset,
+                            int address_size) {
   LineTable table;
   if (offset >= size) return table;
   Reader r(section + offset, section + size);
@@ -136,9 +137,9 @@ LineTable LineTable::Decode(const unsigned char* section, size_t size, uint64_t 
         switch (r.Get<uint8_t>()) {
           case DW_LNE_end_sequence: {
             auto begin = table.rows_.begin() + static_cast<std::ptrdiff_t>(first);
-            const bool sorted = std::is_sorted(begin, table.rows_.end(), [](const Row& a, const Row& b) {
-              return a.address < b.address;
-            });
+            const bool sorted =
+                std::is_sorted(begin, table.rows_.end(),
+                               [](const Row& a, const Row& b) { return a.address < b.address; });
             if (table.rows_.size() > first && sorted && !IsDropped(begin->address, address_size) &&
                 begin->address < address) {
               table.sequences_.push_back({begin->address, address, first, table.rows_.size()});
@@ -195,7 +196,8 @@ const LineTable::Row* LineTable::Find(uint64_t address) const {
   const auto begin = rows_.begin() + static_cast<std::ptrdiff_t>(it->first);
   const auto end = rows_.begin() + static_cast<std::ptrdiff_t>(it->last);
   // Of rows with equal addresses the last one is in force: the others cover nothing.
-  auto row = std::upper_bound(begin, end, address, [](uint64_t a, const Row& r) { return a < r.address; });
+  auto row =
+      std::upper_bound(begin, end, address, [](uint64_t a, const Row& r) { return a < r.address; });
   return &*--row;
 }
 

@@ -11,8 +11,9 @@
 namespace hpy::stacktrace {
 namespace {
 
-// Stacks that share call site and stack pointer, as when one helper is called from many places at the same
-// depth, are chained: what differed in the entry that was found first says where to look next.
+// Stacks that share call site and stack pointer, as when one helper is called from many places at
+// the same depth, are chained: what differed in the entry that was found first says where to look
+// next.
 constexpr int kRounds = 4;
 constexpr int kMaxKicks = 32;
 
@@ -30,7 +31,7 @@ Memo::~Memo() {
   for (size_t i = 0; i < n; ++i) {
     for (MemoEntry& e : buckets_[i].entries) Free(&e);
   }
-  ::operator delete(buckets_, std::align_val_t{alignof(Bucket)});
+  ::operator delete (buckets_, std::align_val_t{alignof(Bucket)});
   g_memo_bytes.fetch_sub(n * sizeof(Bucket), std::memory_order_relaxed);
 }
 
@@ -42,9 +43,12 @@ void Memo::Free(MemoEntry* e) {
   *e = MemoEntry{};
 }
 
-// Something odd-valued about the first thing in which `key` differs from an entry of the same pc and sp.
+// Something odd-valued about the first thing in which `key` differs from an entry of the same pc
+// and sp.
 uint64_t Memo::Difference(const MemoEntry& e, const MemoKey& key) {
-  const auto salt = [](uint64_t kind, uint64_t value) { return ((value << 4 | kind) * 0xd6e8feb86659fd93u) | 1; };
+  const auto salt = [](uint64_t kind, uint64_t value) {
+    return ((value << 4 | kind) * 0xd6e8feb86659fd93u) | 1;
+  };
   const uint64_t limits = MemoEntry::Limits(key.stop_delta, key.max_frames);
   if ((e.shape ^ limits) > MemoEntry::kShape) return salt(1, limits >> 16);
   if ((e.shape & MemoEntry::kReadFp) != 0 && e.fp != key.fp) return salt(3, key.fp);
@@ -87,7 +91,9 @@ StackId Memo::FindElsewhere(const MemoKey& key, uint32_t epoch) const {
     for (const uint32_t b : {where.first, where.second}) {
       for (const MemoEntry& e : buckets_[b].entries) {
         if (e.pc != key.pc || e.sp != key.sp) continue;
-        if (Matches(e, key.sp, key.fp, MemoEntry::Limits(key.stop_delta, key.max_frames), key.callee, epoch)) return e.id;
+        if (Matches(e, key.sp, key.fp, MemoEntry::Limits(key.stop_delta, key.max_frames),
+                    key.callee, epoch))
+          return e.id;
         if (next == 0 && (e.epoch == epoch || e.epoch == kEveryEpoch)) next = Difference(e, key);
       }
     }
@@ -134,7 +140,8 @@ bool Memo::Grow(uint32_t now) {
   const bool first = buckets_ == &empty_;
   const size_t old_n = first ? 0 : size_t{mask_} + 1;
   const size_t n = first ? kFirstBuckets : old_n * 2;
-  void* memory = ::operator new(n * sizeof(Bucket), std::align_val_t{alignof(Bucket)}, std::nothrow);
+  void* memory =
+      ::operator new (n * sizeof(Bucket), std::align_val_t{alignof(Bucket)}, std::nothrow);
   if (memory == nullptr) return false;
   g_memo_bytes.fetch_add(n * sizeof(Bucket), std::memory_order_relaxed);
   auto* bigger = static_cast<Bucket*>(memory);
@@ -149,13 +156,14 @@ bool Memo::Grow(uint32_t now) {
     }
   }
   if (!first) {
-    ::operator delete(old, std::align_val_t{alignof(Bucket)});
+    ::operator delete (old, std::align_val_t{alignof(Bucket)});
     g_memo_bytes.fetch_sub(old_n * sizeof(Bucket), std::memory_order_relaxed);
   }
   return true;
 }
 
-void Memo::Insert(const MemoKey& key, uint32_t epoch, uint32_t now, const Unwinding& u, bool tail, StackId id) {
+void Memo::Insert(const MemoKey& key, uint32_t epoch, uint32_t now, const Unwinding& u, bool tail,
+                  StackId id) {
   if (!u.repeatable || key.pc == 0 || (tail && u.word_count > 1)) return;
   int32_t offsets[Unwinding::kMaxWords];
   for (int i = 0; i < u.word_count; ++i) {
@@ -172,8 +180,9 @@ void Memo::Insert(const MemoKey& key, uint32_t epoch, uint32_t now, const Unwind
   entry.fp = u.read_fp ? key.fp : 0;
   entry.epoch = epoch;
   entry.id = id;
-  entry.shape = MemoEntry::Limits(key.stop_delta, key.max_frames) | static_cast<uint64_t>(u.word_count) |
-                (u.read_fp ? MemoEntry::kReadFp : 0) | (tail ? MemoEntry::kTail : 0);
+  entry.shape = MemoEntry::Limits(key.stop_delta, key.max_frames) |
+                static_cast<uint64_t>(u.word_count) | (u.read_fp ? MemoEntry::kReadFp : 0) |
+                (tail ? MemoEntry::kTail : 0);
   if (u.word_count > 0) {
     entry.offset0 = offsets[0];
     entry.value0 = u.words[0].value;
@@ -211,7 +220,8 @@ void Memo::Insert(const MemoKey& key, uint32_t epoch, uint32_t now, const Unwind
   }
   if (Place(&entry, Buckets(key.pc, key.sp, salt), now)) return;
   // Half full and nothing to move: it is too small. Emptier than that: too many stacks of one site.
-  if (mask_ + 1 < kLastBuckets && live_ > mask_ && Grow(now) && Place(&entry, Buckets(entry.pc, entry.sp, 0), now)) {
+  if (mask_ + 1 < kLastBuckets && live_ > mask_ && Grow(now) &&
+      Place(&entry, Buckets(entry.pc, entry.sp, 0), now)) {
     return;
   }
   if (live_ > 0) --live_;

@@ -1,13 +1,14 @@
-// The memo of one thread: stacks that were unwound before, and what would have to be the same to trust them.
+// The memo of one thread: stacks unwound before, and what must be the same to trust them.
 //
-// Unwinding is a deterministic function of the registers it starts with, the words of the stack that it
-// reads and the unwind tables of the loaded libraries. An entry holds all of them: call site and limits,
-// the words in the order in which the unwinder read them, the epoch of loaded libraries. If everything is
-// still the same, so is the answer. The first word that differs ends the comparison: the unwinder would have gone
-// another way from there, so the addresses that follow may not even be readable (stacks can be swapped).
+// Unwinding is a deterministic function of the registers it starts with, the words of the stack
+// that it reads and the unwind tables of the loaded libraries. An entry holds all of them: call
+// site and limits, the words in the order in which the unwinder read them, the epoch of loaded
+// libraries. If everything is still the same, so is the answer. The first word that differs ends
+// the comparison: the unwinder would have gone another way from there, so the addresses that follow
+// may not even be readable (stacks can be swapped).
 //
-// The table is a cuckoo hash of buckets of two entries: each entry may lie in two buckets, so that ten thousand
-// call sites fit into sixteen thousand places. It starts small and grows as it fills.
+// The table is a cuckoo hash of buckets of two entries: each entry may lie in two buckets, so that
+// ten thousand call sites fit into sixteen thousand places. It starts small and grows as it fills.
 
 #ifndef HPY_STACKTRACE_MEMO_H_
 #define HPY_STACKTRACE_MEMO_H_
@@ -47,7 +48,8 @@ struct alignas(64) MemoEntry {
   union Last {
     uintptr_t value1;  // two words
     uintptr_t callee;  // kTail, which has one word at most
-    uintptr_t* more;   // three words or more: the values of all but the first, then their offsets (int32_t). Ours
+    uintptr_t* more;   // three words or more: the values of all but the first, then their offsets
+                       // (int32_t). Ours
   } last = {0};
 
   static uint64_t Limits(uint32_t stop_delta, uint32_t max_frames) {
@@ -68,23 +70,27 @@ class Memo {
   Memo(const Memo&) = delete;
   Memo& operator=(const Memo&) = delete;
 
-  // The entry that lies where most do, if it is the right one: the whole hot path, and small for that
-  // reason. kNoStack: ask FindElsewhere().
-  __attribute__((always_inline)) StackId Find(uintptr_t pc, uintptr_t sp, uintptr_t fp, uint32_t stop_delta,
-                                              uintptr_t callee, uint32_t max_frames, uint32_t epoch) const {
+  // The entry that lies where most do, if it is the right one: the whole hot path, and small for
+  // that reason. kNoStack: ask FindElsewhere().
+  __attribute__((always_inline)) StackId Find(uintptr_t pc, uintptr_t sp, uintptr_t fp,
+                                              uint32_t stop_delta, uintptr_t callee,
+                                              uint32_t max_frames, uint32_t epoch) const {
     const MemoEntry* e = buckets_[First(pc, sp)].entries;
     if (e->pc != pc || e->sp != sp) {
       ++e;
       if (e->pc != pc || e->sp != sp) return kNoStack;
     }
-    return Matches(*e, sp, fp, MemoEntry::Limits(stop_delta, max_frames), callee, epoch) ? e->id : kNoStack;
+    return Matches(*e, sp, fp, MemoEntry::Limits(stop_delta, max_frames), callee, epoch) ? e->id
+                                                                                         : kNoStack;
   }
   // The number of the stack, or kNoStack if the memo does not know. Like Find(), it reads only
   // addresses that the unwinder would read too.
   StackId FindElsewhere(const MemoKey& key, uint32_t epoch) const;
 
-  // Remembers an unwinding, if it can be. `epoch` is kEveryEpoch for one that no unloading can touch.
-  void Insert(const MemoKey& key, uint32_t epoch, uint32_t now, const Unwinding& u, bool tail, StackId id);
+  // Remembers an unwinding, if it can be. `epoch` is kEveryEpoch for one that no unloading can
+  // touch.
+  void Insert(const MemoKey& key, uint32_t epoch, uint32_t now, const Unwinding& u, bool tail,
+              StackId id);
 
  private:
   struct Bucket {
@@ -94,13 +100,14 @@ class Memo {
     uint32_t first, second;
   };
 
-  // Neighbouring sites lie in neighbouring buckets, so that code which runs through many of them reads the table in
-  // order; stacks of different depth are spread.
+  // Neighbouring sites lie in neighbouring buckets, so that code which runs through many of them
+  // reads the table in order; stacks of different depth are spread.
   uint32_t First(uintptr_t pc, uintptr_t sp) const {
-    return (static_cast<uint32_t>(pc >> 4) + static_cast<uint32_t>((sp >> 4) * 0x9e3779b1u)) & mask_;
+    return (static_cast<uint32_t>(pc >> 4) + static_cast<uint32_t>((sp >> 4) * 0x9e3779b1u)) &
+           mask_;
   }
-  // The two buckets of an entry differ by this in either direction, so it can be moved without knowing which of
-  // the two it was meant for.
+  // The two buckets of an entry differ by this in either direction, so it can be moved without
+  // knowing which of the two it was meant for.
   uint32_t Distance(uintptr_t pc, uintptr_t sp) const {
     return (static_cast<uint32_t>(((pc ^ sp << 20) * 0x9e3779b97f4a7c15u) >> 40) | 1) & mask_;
   }
@@ -109,8 +116,8 @@ class Memo {
     const uint32_t first = (First(pc, sp) + static_cast<uint32_t>(salt >> 32)) & mask_;
     return {first, first ^ Distance(pc, sp)};
   }
-  static bool Matches(const MemoEntry& e, uintptr_t sp, uintptr_t fp, uint64_t limits, uintptr_t callee,
-                      uint32_t epoch);
+  static bool Matches(const MemoEntry& e, uintptr_t sp, uintptr_t fp, uint64_t limits,
+                      uintptr_t callee, uint32_t epoch);
   static bool MatchesMore(const MemoEntry& e, uintptr_t sp);
   static uint64_t Difference(const MemoEntry& e, const MemoKey& key);
   bool IsFree(const MemoEntry& e, uint32_t now) const;
@@ -122,20 +129,23 @@ class Memo {
 
   Bucket* buckets_ = &empty_;
   uint32_t mask_ = 0;  // buckets - 1
-  uint32_t live_ = 0;  // entries placed, less those evicted; stale ones count until they are replaced
+  uint32_t live_ =
+      0;  // entries placed, less those evicted; stale ones count until they are replaced
   uint32_t random_ = 0x2545f491;
 };
 
 // Other frames' locals, which the sanitizers have marked as out of bounds for this code.
-__attribute__((no_sanitize_address, no_sanitize_thread)) inline uintptr_t StackWordAt(uintptr_t sp,
-                                                                                    int32_t offset) {
+__attribute__((no_sanitize_address, no_sanitize_thread)) inline uintptr_t StackWordAt(
+    uintptr_t sp, int32_t offset) {
   using Word = uintptr_t __attribute__((may_alias));
-  return *reinterpret_cast<const Word*>(sp + static_cast<uintptr_t>(static_cast<intptr_t>(offset) * 8));
+  return *reinterpret_cast<const Word*>(sp +
+                                        static_cast<uintptr_t>(static_cast<intptr_t>(offset) * 8));
 }
 
 // That pc and sp are the same has been seen already.
-__attribute__((always_inline)) inline bool Memo::Matches(const MemoEntry& e, uintptr_t sp, uintptr_t fp,
-                                                         uint64_t limits, uintptr_t callee, uint32_t epoch) {
+__attribute__((always_inline)) inline bool Memo::Matches(const MemoEntry& e, uintptr_t sp,
+                                                         uintptr_t fp, uint64_t limits,
+                                                         uintptr_t callee, uint32_t epoch) {
   const uint64_t shape = e.shape ^ limits;
   if (shape > MemoEntry::kShape) return false;
   if (e.epoch != epoch && e.epoch != 0) return false;

@@ -164,7 +164,8 @@ std::string MappedFile(uintptr_t address) {
   while ((length = getline(&line, &capacity, maps.get())) > 0) {
     uintptr_t start, end;
     int path = 0;
-    if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %*s %*s %*s %*s %n", &start, &end, &path) < 2) continue;
+    if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %*s %*s %*s %*s %n", &start, &end, &path) < 2)
+      continue;
     if (address < start || address >= end || path == 0 || line[path] != '/') continue;
     if (line[length - 1] == '\n') line[length - 1] = '\0';
     result = line + path;
@@ -251,8 +252,9 @@ uint32_t Modules::Register(const Segment& segment) {
   }
   // The same file loaded again, wherever, is the same module.
   std::string identity = d.info.path + '\0' + d.info.build_id;
-  for (uint64_t n : {d.info.text_hash, d.info.device, d.info.inode, d.info.file_size,
-                     static_cast<uint64_t>(d.info.mtime_sec), static_cast<uint64_t>(d.info.mtime_nsec)}) {
+  for (uint64_t n :
+       {d.info.text_hash, d.info.device, d.info.inode, d.info.file_size,
+        static_cast<uint64_t>(d.info.mtime_sec), static_cast<uint64_t>(d.info.mtime_nsec)}) {
     identity += '\0' + std::to_string(n);
   }
   auto [it, inserted] = by_identity_.try_emplace(std::move(identity), 0);

@@ -27,12 +27,12 @@ uint64_t HashBytes(const void* data, size_t size);
 // One PT_LOAD segment of a loaded file.
 struct Segment {
   uintptr_t start, end;
-  uintptr_t bias;               // address = bias + virtual address in the file
-  uintptr_t object;             // lowest address of the file: identifies it while it is loaded
-  uintptr_t eh_frame_hdr;       // 0: the file has no table of unwind information
+  uintptr_t bias;          // address = bias + virtual address in the file
+  uintptr_t object;        // lowest address of the file: identifies it while it is loaded
+  uintptr_t eh_frame_hdr;  // 0: the file has no table of unwind information
   uintptr_t eh_frame_hdr_end;
   bool writable, executable;
-  bool permanent;               // will never be unloaded
+  bool permanent;  // will never be unloaded
 };
 
 // All members must be called under the one lock of this room (core.h). That lock is always taken
@@ -46,7 +46,8 @@ class Modules {
   // The segment that holds `address`, or null. Valid until the next Update().
   const Segment* Find(uintptr_t address) const;
 
-  // The permanent number of the file to which `segment` belongs: 1 and up; 0 if it was unloaded meanwhile.
+  // The permanent number of the file to which `segment` belongs: 1 and up; 0 if it was unloaded
+  // meanwhile.
   uint32_t Register(const Segment& segment);
 
   // Null for a number that was never given out. The record lives for ever and does not change.

@@ -1,15 +1,18 @@
 // Chooses the way of taking the registers of a call site: one header per architecture, one place.
 //
 // Each header defines
-//   HPY_STACKTRACE_CALL_SITE()   an expression of type hpy::stacktrace::CallSite: the registers of the
-//                                caller of the function in which the macro stands, as they are right after
-//                                the call returns. Where it is used in a helper, that helper must be
-//                                always_inline: it is the frame of the enclosing *function* that counts.
-//   HPY_STACKTRACE_STOP()        the CaptureLimits::stop_sp for a trampoline: the CFA of the function in which it
-//                                stands. (Its frame address will not do: without locals that is the CFA of
-//                                the function that it calls.)
-//   struct SavedRegisters        registers of the calling function itself, for an exact unwinding
-//                                through our own frames (used by unwind_libunwind.cc only).
+//   HPY_STACKTRACE_CALL_SITE()  an expression of type hpy::stacktrace::CallSite: the registers of
+//   the
+//                               caller of the function in which the macro stands, as they are right
+//                               after the call returns. A helper that uses it must be
+//                               always_inline: it is the frame of the enclosing function that
+//                               counts.
+//   HPY_STACKTRACE_STOP()       the CaptureLimits::stop_sp for a trampoline: the CFA of the
+//   function in
+//                               which it stands. (Its frame address will not do: without locals
+//                               that is the CFA of the function that it calls.)
+//   struct SavedRegisters       registers of the calling function itself, for an exact unwinding
+//                               through our own frames (used by unwind_libunwind.cc only).
 
 #ifndef HPY_STACKTRACE_REGISTERS_H_
 #define HPY_STACKTRACE_REGISTERS_H_

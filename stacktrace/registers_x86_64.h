@@ -3,14 +3,13 @@
 #ifndef HPY_STACKTRACE_REGISTERS_X86_64_H_
 #define HPY_STACKTRACE_REGISTERS_X86_64_H_
 
-// __builtin_frame_address(0) makes both compilers keep a frame pointer in the function where it stands,
-// even under -fomit-frame-pointer, and what it points to is the caller's rbp. The CFA (rather than frame
-// address + 16) is right in a function that realigns its stack too.
-#define HPY_STACKTRACE_CALL_SITE()                                         \
-  (::hpy::stacktrace::CallSite{                                            \
-      reinterpret_cast<uintptr_t>(__builtin_return_address(0)),            \
-      reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa()),                  \
-      *static_cast<const uintptr_t*>(__builtin_frame_address(0))})
+// __builtin_frame_address(0) makes both compilers keep a frame pointer in the function where it
+// stands, even under -fomit-frame-pointer, and what it points to is the caller's rbp. The CFA
+// (rather than frame address + 16) is right in a function that realigns its stack too.
+#define HPY_STACKTRACE_CALL_SITE()                                                       \
+  (::hpy::stacktrace::CallSite{reinterpret_cast<uintptr_t>(__builtin_return_address(0)), \
+                               reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa()),       \
+                               *static_cast<const uintptr_t*>(__builtin_frame_address(0))})
 
 namespace hpy::stacktrace {
 

@@ -1,4 +1,4 @@
-// Stack traces that are always on: capture in nanoseconds, a 32-bit number to keep, names when asked.
+// Stack traces that are always on: nanoseconds to take, 32 bits to keep, names when asked.
 //
 //   // in the trampoline that calls the extension:
 //   call->stop_sp = HPY_STACKTRACE_STOP();
@@ -10,9 +10,10 @@
 //
 // Nothing here knows HPy or CPython. All functions may be called from any thread, and none throws
 // anything but std::bad_alloc. Locks are held over fork(), so a child may go on calling.
-// Signal handlers may call Refresh(), Capture() and CaptureAddresses(). Where the interrupted code was inside
-// this room they do nothing (kNoStack, 0). Capture() may use the heap for a stack that it has not seen
-// before; CaptureAddresses() does so only if libraries were loaded since the last capture.
+// Signal handlers may call Refresh(), Capture() and CaptureAddresses(). Where the interrupted code
+// was inside this room they do nothing (kNoStack, 0). Capture() may use the heap for a stack that
+// it has not seen before; CaptureAddresses() does so only if libraries were loaded since the last
+// capture.
 
 #ifndef HPY_STACKTRACE_STACKTRACE_H_
 #define HPY_STACKTRACE_STACKTRACE_H_
@@ -34,18 +35,20 @@ inline constexpr StackId kNoStack = 0;
 inline constexpr int kMaxFrames = 256;
 
 struct CaptureLimits {
-  // Frames whose CFA (the stack pointer after their return) lies at or above it are not captured; 0: none
-  // is left out. A call site that itself lies at or above it is on another stack: there is no stop then.
+  // Frames whose CFA (the stack pointer after their return) lies at or above it are not captured;
+  // 0: none is left out. A call site that itself lies at or above it is on another stack: there is
+  // no stop then.
   uintptr_t stop_sp = 0;
-  // Entry address of the function that was called from the frame at `stop_sp`. When no frame lies below
-  // `stop_sp`, that function ended in a tail call, and it becomes the one frame, marked `tail`. 0: unknown.
+  // Entry address of the function that was called from the frame at `stop_sp`. When no frame lies
+  // below `stop_sp`, that function ended in a tail call, and it becomes the one frame, marked
+  // `tail`. 0: unknown.
   uintptr_t callee = 0;
   // 1 to kMaxFrames; what is cut off is recorded as RawStack::truncated.
   int max_frames = 64;
 };
 
-// Interns the stack of a call site. kNoStack: nothing is known of it (no unwinder in this build, or a
-// signal handler interrupted a capture on the same thread). About 2 ns when the stack was seen
+// Interns the stack of a call site. kNoStack: nothing is known of it (no unwinder in this build, or
+// a signal handler interrupted a capture on the same thread). About 2 ns when the stack was seen
 // before on this thread, about a microsecond otherwise.
 inline StackId Capture(const CallSite& site, const CaptureLimits& limits);
 
@@ -53,9 +56,9 @@ inline StackId Capture(const CallSite& site, const CaptureLimits& limits);
 // their number. For fault handlers.
 int CaptureAddresses(const CallSite& site, const CaptureLimits& limits, uintptr_t* pcs, int max);
 
-// Libraries may have been loaded or unloaded since the last call: forget what depends on them. To be
-// called once per outermost call into foreign code. 1 ns while every library in the memo is pinned,
-// otherwise about 16 ns.
+// Libraries may have been loaded or unloaded since the last call: forget what depends on them. To
+// be called once per outermost call into foreign code. 1 ns while every library in the memo is
+// pinned, otherwise about 16 ns.
 void Refresh();
 
 // The library that holds `address` will never be unloaded (made true with RTLD_NODELETE), so the
@@ -74,7 +77,8 @@ struct RawFrame {
 // Innermost frame first.
 struct RawStack {
   std::vector<RawFrame> frames;
-  bool truncated = false;  // there were more frames (max_frames, or a frame without unwind information)
+  bool truncated =
+      false;  // there were more frames (max_frames, or a frame without unwind information)
 };
 
 // An unknown id gives an empty stack.
@@ -86,42 +90,47 @@ struct Frame {
   std::string file;      // absolute where the debug information allows
   int line = 0;
   std::string library;  // absolute path of the loaded file
-  // Virtual address in the file, of the call (tail: of the entry, or of the tail call if there is just one):
-  // `addr2line -fie LIBRARY OFFSET` gives the same function, file and line.
+  // Virtual address in the file, of the call (tail: of the entry, or of the tail call if there is
+  // just one): `addr2line -fie LIBRARY OFFSET` gives the same function, file and line.
   uint64_t offset = 0;
   bool inlined = false;  // this function was inlined into the one of the next frame
-  bool tail = false;     // the call was the last thing that this function did: its frame was gone already
+  bool tail =
+      false;  // the call was the last thing that this function did: its frame was gone already
 };
 
-// Innermost frame first, inlined functions expanded. Takes one lock; each address is looked up once.
+// Innermost frame first, inlined functions expanded. Takes one lock; each address is looked up
+// once.
 std::vector<Frame> Symbolize(StackId id);
 // An address of code of this process, as of now.
 std::vector<Frame> SymbolizeAddress(uintptr_t pc, bool is_return_address);
 
-// Whether missing debug information may be fetched from the servers of DEBUGINFOD_URLS. Off at first.
-// Set it before the first symbolisation of a library: what was found is kept.
+// Whether missing debug information may be fetched from the servers of DEBUGINFOD_URLS. Off at
+// first. Set it before the first symbolisation of a library: what was found is kept.
 void SetDebuginfod(bool on);
 
 struct Stats {
-  uint64_t misses = 0;         // captures that had to unwind
-  uint64_t exact = 0;          // of those, captures that had to start from our own frames
-  uint64_t reentered = 0;      // captures refused because a signal interrupted another on the same thread
+  uint64_t misses = 0;  // captures that had to unwind
+  uint64_t exact = 0;   // of those, captures that had to start from our own frames
+  uint64_t reentered =
+      0;  // captures refused because a signal interrupted another on the same thread
   uint64_t invalidations = 0;  // times that libraries had been loaded or unloaded
   uint64_t stacks = 0;         // interned
   uint64_t frames = 0;         // in all interned stacks
   uint64_t modules = 0;        // files that appear in them
   uint64_t depot_bytes = 0;
-  uint64_t memo_bytes = 0;     // of all threads
-  uint64_t symbolized = 0;     // distinct addresses looked up
+  uint64_t memo_bytes = 0;  // of all threads
+  uint64_t symbolized = 0;  // distinct addresses looked up
 };
 Stats GetStats();
 
-// Implementation only: everything in registers, so that nothing of the hot path goes through memory.
-StackId CaptureRegisters(uintptr_t pc, uintptr_t sp, uintptr_t fp, uintptr_t stop_sp, uintptr_t callee,
-                         int max_frames);
+// Implementation only: everything in registers, so that nothing of the hot path goes through
+// memory.
+StackId CaptureRegisters(uintptr_t pc, uintptr_t sp, uintptr_t fp, uintptr_t stop_sp,
+                         uintptr_t callee, int max_frames);
 
 inline StackId Capture(const CallSite& site, const CaptureLimits& limits) {
-  return CaptureRegisters(site.pc, site.sp, site.fp, limits.stop_sp, limits.callee, limits.max_frames);
+  return CaptureRegisters(site.pc, site.sp, site.fp, limits.stop_sp, limits.callee,
+                          limits.max_frames);
 }
 
 }  // namespace hpy::stacktrace

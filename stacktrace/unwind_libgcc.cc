@@ -1,4 +1,4 @@
-// Unwinding with _Unwind_Backtrace, on every platform of GCC and clang: exact, from our own frames, never memoised.
+// Unwinding with _Unwind_Backtrace, on every platform: exact, and never memoised.
 //
 // Chosen by HPY_UNWIND=libgcc (unwind_none.cc describes the choice). Needs no library but libgcc_s.
 
@@ -21,8 +21,8 @@ struct Walk {
   bool ended = false;
 };
 
-// _Unwind_GetCFA() in a callback gives the stack pointer *in* that frame at its call, which is the CFA of the
-// frame below it. So each frame is decided when the next one is seen. False: stop here.
+// _Unwind_GetCFA() in a callback gives the stack pointer *in* that frame at its call, which is the
+// CFA of the frame below it. So each frame is decided when the next one is seen. False: stop here.
 bool Decide(Walk* w, uintptr_t cfa) {
   if (!w->pending) return true;
   w->pending = false;
@@ -62,17 +62,19 @@ _Unwind_Reason_Code Visit(_Unwind_Context* context, void* arg) {
 
 }  // namespace
 
-__attribute__((noinline)) bool Unwind(const Modules& modules, const CallSite& site, uintptr_t stop_sp,
-                                      int max_frames, Unwinding* out) {
+__attribute__((noinline)) bool Unwind(const Modules& modules, const CallSite& site,
+                                      uintptr_t stop_sp, int max_frames, Unwinding* out) {
   out->depth = 0;
   out->truncated = out->at_stop = out->read_fp = false;
   out->permanent = out->repeatable = false;
   out->exact = true;
   out->word_count = 0;
-  Walk w{.modules = &modules, .site = &site, .stop_sp = stop_sp, .max_frames = max_frames, .out = out};
+  Walk w{
+      .modules = &modules, .site = &site, .stop_sp = stop_sp, .max_frames = max_frames, .out = out};
   const _Unwind_Reason_Code code = _Unwind_Backtrace(Visit, &w);
   if (!w.found) {
-    out->pcs[out->depth++] = site.pc;  // the caller is known all the same; what lies above it is not
+    out->pcs[out->depth++] =
+        site.pc;  // the caller is known all the same; what lies above it is not
     out->truncated = true;
   } else if (!w.ended) {
     // The last frame has no caller, or no unwind information.

@@ -1,18 +1,23 @@
 // Unwinding with libunwind, x86-64: exact, and knows every word of the stack that it depended on.
 //
-// Chosen by HPY_UNWIND=libunwind (unwind_none.cc describes the choice). To be linked, in this order:
+// Chosen by HPY_UNWIND=libunwind (unwind_none.cc describes the choice). To be linked, in this
+// order:
 //   -lstdc++ -lgcc_s -ldw -lelf -lunwind-x86_64 -ldl -lpthread
-// i.e. `-Wl,--push-state,--no-as-needed -lgcc_s -Wl,--pop-state ... -lunwind-x86_64`. libunwind.so.8 comes along
-// as what libunwind-x86_64.so.8 needs; it exports _Unwind_*, so libgcc_s must stand before it among the
-// needed libraries, or C++ exceptions of others end up in it. Never -lunwind: nothing of it is used here.
+// i.e. `-Wl,--push-state,--no-as-needed -lgcc_s -Wl,--pop-state ... -lunwind-x86_64`.
+// libunwind.so.8 comes along as what libunwind-x86_64.so.8 needs; it exports _Unwind_*, so libgcc_s
+// must stand before it among the needed libraries, or C++ exceptions of others end up in it. Never
+// -lunwind: nothing of it is used here.
 //
-// libunwind's remote interface reads registers, stack words and unwind tables through functions that we give
-// it. Reads of memory that cannot change while a library is loaded (tables, code) are answered; all others are
-// recorded. libunwind's guesses for code without unwind information are never accepted.
+// libunwind's remote interface reads registers, stack words and unwind tables through functions
+// that we give it. Reads of memory that cannot change while a library is loaded (tables, code) are
+// answered; all others are recorded. libunwind's guesses for code without unwind information are
+// never accepted.
 
 #if !defined(__x86_64__)
 #error "HPY_UNWIND=libunwind is for x86-64; configure with -DHPY_UNWIND=libgcc on this machine"
 #endif
+
+#include "stacktrace/unwind.h"
 
 #include <errno.h>
 #include <libunwind-x86_64.h>
@@ -21,11 +26,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "stacktrace/unwind.h"
-
 // Exported by libunwind for programs that bring their own accessors (perf does), but in no header.
 extern "C" int UNW_OBJ(dwarf_search_unwind_table)(unw_addr_space_t, unw_word_t ip, unw_dyn_info_t*,
-                                                  unw_proc_info_t*, int need_unwind_info, void* arg);
+                                                  unw_proc_info_t*, int need_unwind_info,
+                                                  void* arg);
 
 namespace hpy::stacktrace {
 namespace {
@@ -33,12 +37,13 @@ namespace {
 constexpr uintptr_t kPageSize = 4096;  // the smallest page of this architecture
 
 // Other frames' locals, which the sanitizers have marked as out of bounds for this code.
-__attribute__((no_sanitize_address, no_sanitize_thread)) inline uintptr_t ReadWord(uintptr_t address) {
+__attribute__((no_sanitize_address, no_sanitize_thread)) inline uintptr_t ReadWord(
+    uintptr_t address) {
   return *reinterpret_cast<const volatile uintptr_t*>(address);
 }
 
-// The kernel reads the set before it looks at the (invalid) first argument: EFAULT or EINVAL. Unlike
-// other ways it needs no file descriptor and no permission, and works in signal handlers.
+// The kernel reads the set before it looks at the (invalid) first argument: EFAULT or EINVAL.
+// Unlike other ways it needs no file descriptor and no permission, and works in signal handlers.
 bool IsReadable(uintptr_t address) {
   const int saved = errno;
   const long result = syscall(SYS_rt_sigprocmask, ~0, address & ~uintptr_t{7}, nullptr, 8);
@@ -50,16 +55,17 @@ bool IsReadable(uintptr_t address) {
 // What one unwinding is about: the argument of all accessors.
 struct Context {
   const Modules* modules;
-  const CallSite* site;            // registers to start with: of the call site ...
-  const SavedRegisters* registers;  // ... or, if not null, all that a callee preserves, of our own frame
-  Unwinding* out;                  // may be null: nothing is recorded
+  const CallSite* site;  // registers to start with: of the call site ...
+  const SavedRegisters*
+      registers;   // ... or, if not null, all that a callee preserves, of our own frame
+  Unwinding* out;  // may be null: nothing is recorded
   const Segment* segment = nullptr;  // of the last read
   uintptr_t good_page = 0;           // of the last read that was tested
   bool no_information = false;       // there are no unwind tables for an address
   bool lacks_register = false;       // a register was asked for that is not known at a call site
   bool failed_read = false;
-  bool in_tables = false;  // what is read belongs to unwind tables, among it the (writable) addresses of personality
-                           // routines, which say nothing about frames
+  bool in_tables = false;  // what is read belongs to unwind tables, among it the (writable)
+                           // addresses of personality routines, which say nothing about frames
 };
 
 bool Contains(const Segment* s, uintptr_t address) {
@@ -74,7 +80,8 @@ int AccessMem(unw_addr_space_t, unw_word_t address, unw_word_t* value, int write
     *value = ReadWord(address);
     return 0;
   }
-  // The word may lie across two pages only if unaligned, which no stack word is; then it is not read.
+  // The word may lie across two pages only if unaligned, which no stack word is; then it is not
+  // read.
   const uintptr_t page = address & ~(kPageSize - 1);
   if ((address & 7) != 0 || (page != c->good_page && !IsReadable(address))) {
     c->failed_read = true;
@@ -97,21 +104,39 @@ int AccessReg(unw_addr_space_t, unw_regnum_t reg, unw_word_t* value, int write, 
   if (write != 0) return -UNW_EREADONLYREG;
   if (const SavedRegisters* r = c->registers; r != nullptr) {
     switch (reg) {
-      case UNW_X86_64_RIP: *value = r->rip; return 0;
-      case UNW_X86_64_RSP: *value = r->rsp; return 0;
-      case UNW_X86_64_RBP: *value = r->rbp; return 0;
-      case UNW_X86_64_RBX: *value = r->rbx; return 0;
-      case UNW_X86_64_R12: *value = r->r12; return 0;
-      case UNW_X86_64_R13: *value = r->r13; return 0;
-      case UNW_X86_64_R14: *value = r->r14; return 0;
-      case UNW_X86_64_R15: *value = r->r15; return 0;
-      default: return -UNW_EBADREG;
+      case UNW_X86_64_RIP:
+        *value = r->rip;
+        return 0;
+      case UNW_X86_64_RSP:
+        *value = r->rsp;
+        return 0;
+      case UNW_X86_64_RBP:
+        *value = r->rbp;
+        return 0;
+      case UNW_X86_64_RBX:
+        *value = r->rbx;
+        return 0;
+      case UNW_X86_64_R12:
+        *value = r->r12;
+        return 0;
+      case UNW_X86_64_R13:
+        *value = r->r13;
+        return 0;
+      case UNW_X86_64_R14:
+        *value = r->r14;
+        return 0;
+      case UNW_X86_64_R15:
+        *value = r->r15;
+        return 0;
+      default:
+        return -UNW_EBADREG;
     }
   }
   switch (reg) {
     case UNW_X86_64_RIP:
-      // Inside the call instruction: the rules that hold there are those of the call, whatever follows it. (libunwind
-      // takes the first address as it is and steps back by one for all later ones.)
+      // Inside the call instruction: the rules that hold there are those of the call, whatever
+      // follows it. (libunwind takes the first address as it is and steps back by one for all later
+      // ones.)
       *value = c->site->pc - 1;
       return 0;
     case UNW_X86_64_RSP:
@@ -137,10 +162,13 @@ int AccessFpreg(unw_addr_space_t, unw_regnum_t, unw_fpreg_t*, int, void*) { retu
 int Resume(unw_addr_space_t, unw_cursor_t*, void*) { return -UNW_EINVAL; }
 int DynInfoList(unw_addr_space_t, unw_word_t*, void*) { return -UNW_ENOINFO; }
 void PutUnwindInfo(unw_addr_space_t, unw_proc_info_t*, void*) {}
-int ProcName(unw_addr_space_t, unw_word_t, char*, size_t, unw_word_t*, void*) { return -UNW_ENOINFO; }
+int ProcName(unw_addr_space_t, unw_word_t, char*, size_t, unw_word_t*, void*) {
+  return -UNW_ENOINFO;
+}
 
 // Gives libunwind the sorted table of .eh_frame_hdr.
-int FindProcInfo(unw_addr_space_t space, unw_word_t ip, unw_proc_info_t* info, int need, void* arg) {
+int FindProcInfo(unw_addr_space_t space, unw_word_t ip, unw_proc_info_t* info, int need,
+                 void* arg) {
   auto* c = static_cast<Context*>(arg);
   const Segment* s = c->modules->Find(ip);
   int result = -UNW_ENOINFO;
@@ -170,9 +198,10 @@ int FindProcInfo(unw_addr_space_t space, unw_word_t ip, unw_proc_info_t* info, i
   return result;
 }
 
-// Two spaces, since libunwind caches rules by address alone, and the rules for an address that a signal
-// interrupted may differ from those for the same address as a return address. The cached one never gets past a
-// signal frame, and the other, which remembers nothing, is used for stacks that have one.
+// Two spaces, since libunwind caches rules by address alone, and the rules for an address that a
+// signal interrupted may differ from those for the same address as a return address. The cached one
+// never gets past a signal frame, and the other, which remembers nothing, is used for stacks that
+// have one.
 struct Spaces {
   unw_addr_space_t cached, uncached;
 };
@@ -197,7 +226,8 @@ uintptr_t Get(unw_cursor_t* cursor, unw_regnum_t reg) {
 
 enum class Walked { kDone, kSignalFrame, kLacksRegister };
 
-// One step, without libunwind's guesses. 1: the cursor is at the caller; 0: there is none; -1: not known.
+// One step, without libunwind's guesses. 1: the cursor is at the caller; 0: there is none; -1: not
+// known.
 int Step(Context* c, unw_cursor_t* cursor) {
   c->no_information = false;
   c->failed_read = false;
@@ -223,7 +253,8 @@ Walked Walk(Context* c, unw_cursor_t* cursor, bool may_pass_signal, uintptr_t pc
     if (c->lacks_register) return Walked::kLacksRegister;
     const uintptr_t cfa = step < 0 ? 0 : Get(cursor, UNW_REG_SP);
     if (step >= 0 && stop_sp != 0 && cfa >= stop_sp) {
-      // The last word was the return address of a frame that is not ours to report: nothing depended on it.
+      // The last word was the return address of a frame that is not ours to report: nothing
+      // depended on it.
       if (step > 0 && out->word_count > 0 && out->words[out->word_count - 1].address == cfa - 8) {
         --out->word_count;
       }
@@ -268,7 +299,8 @@ __attribute__((noinline)) void UnwindFromHere(const Modules& modules, const Call
   out->repeatable = false;
   Context c{.modules = &modules, .site = &site, .registers = &registers, .out = nullptr};
   unw_cursor_t cursor;
-  // A call site given as address + 1 of an interrupted instruction is reached through a signal frame.
+  // A call site given as address + 1 of an interrupted instruction is reached through a signal
+  // frame.
   constexpr int kMaxOwnFrames = 256;
   bool found = false;
   if (unw_init_remote(&cursor, TheSpaces().uncached, &c) == 0) {
@@ -296,7 +328,8 @@ __attribute__((noinline)) void UnwindFromHere(const Modules& modules, const Call
 
 }  // namespace
 
-bool Unwind(const Modules& modules, const CallSite& site, uintptr_t stop_sp, int max_frames, Unwinding* out) {
+bool Unwind(const Modules& modules, const CallSite& site, uintptr_t stop_sp, int max_frames,
+            Unwinding* out) {
   for (const bool cached : {true, false}) {
     Clear(out);
     Context c{.modules = &modules, .site = &site, .registers = nullptr, .out = out};

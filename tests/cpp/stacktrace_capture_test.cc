@@ -1,4 +1,4 @@
-// Captured stacks are right: compared, by the hundred thousand, with stacks that libgcc unwinds afresh.
+// Captured stacks are right: compared by the thousand with what libgcc unwinds afresh.
 
 #include <alloca.h>
 #include <gtest/gtest.h>
@@ -33,7 +33,8 @@ struct Comparison {
   int compared = 0;
   Comparison() {
     t_call.also = [this](const CallSite& site) {
-      const std::vector<uintptr_t> fresh = FreshStack(site, t_call.limits.stop_sp, t_call.limits.max_frames);
+      const std::vector<uintptr_t> fresh =
+          FreshStack(site, t_call.limits.stop_sp, t_call.limits.max_frames);
       const RawStack stack = Lookup(t_call.id);
       if (!fresh.empty()) {
         ASSERT_EQ(Offsets(stack), Offsets(fresh));
@@ -80,7 +81,8 @@ __attribute__((noinline)) void WithAlignment(int n) {
   Leaf(n + a.bytes[3]);
   asm volatile("" : : "r"(&a) : "memory");
 }
-// Realigns, has arguments on the stack and alloca: the CFA is found by way of a register or a saved word.
+// Realigns, has arguments on the stack and alloca: the CFA is found by way of a register or a saved
+// word.
 __attribute__((noinline)) int Everything(int a, int b, int c, int d, int e, int f, int g, int h) {
   Aligned x;
   memset(&x, a, sizeof x);
@@ -121,14 +123,29 @@ __attribute__((noinline)) void Random(std::minstd_rand* random, int depth) {
   const int choice = static_cast<int>((*random)() % 9);
   const int n = static_cast<int>((*random)() % 200);
   switch (choice) {
-    case 0: Leaf(n); break;
-    case 1: TwoSites(n); break;
-    case 2: WithAlloca(n, n); break;
-    case 3: WithAlignment(n); break;
-    case 4: g_sink = Everything(n, 1, 2, 3, 4, 5, 6, 7); break;
-    case 5: ThroughQsort(n); break;
-    case 6: WithException(n); break;
-    default: break;
+    case 0:
+      Leaf(n);
+      break;
+    case 1:
+      TwoSites(n);
+      break;
+    case 2:
+      WithAlloca(n, n);
+      break;
+    case 3:
+      WithAlignment(n);
+      break;
+    case 4:
+      g_sink = Everything(n, 1, 2, 3, 4, 5, 6, 7);
+      break;
+    case 5:
+      ThroughQsort(n);
+      break;
+    case 6:
+      WithException(n);
+      break;
+    default:
+      break;
   }
   if (depth > 0 && choice > 2) {
     Random(random, depth - 1);
@@ -197,7 +214,8 @@ TEST(Capture, TheMemoKnowsFunctionsWithCleanups) {
 
 TEST(Capture, AgreesWithFreshUnwinding) {
   Comparison comparison;
-  for (int i = 0; i < kRounds && !HasFatalFailure(); ++i) Trampoline(RandomExtension, static_cast<unsigned>(i % 50));
+  for (int i = 0; i < kRounds && !HasFatalFailure(); ++i)
+    Trampoline(RandomExtension, static_cast<unsigned>(i % 50));
   EXPECT_GT(comparison.compared, kRounds * 20);
 }
 
@@ -364,7 +382,8 @@ TEST(Capture, WithoutAStopUpToTheStartOfTheThread) {
   }).join();
 }
 
-// A function that uses another register than rsp and rbp for its CFA: the exact way, from our own frames.
+// A function that uses another register than rsp and rbp for its CFA: the exact way, from our own
+// frames.
 TEST(Capture, ARegisterThatIsNotKnownAtACallSite) {
   TempDir dir;
   dir.Write("rbx.s",
@@ -393,10 +412,11 @@ TEST(Capture, ARegisterThatIsNotKnownAtACallSite) {
 // No unwind information: the caller is known, what lies above it is not guessed.
 TEST(Capture, CodeWithoutUnwindInformation) {
   TempDir dir;
-  dir.Write("bare.s",
-            ".text\n.globl bare\n.type bare,@function\nbare:\n"
-            "  subq $8,%rsp\n  movq %rdi,%rax\n  movl $7,%edi\n  call *%rax\n  addq $8,%rsp\n  ret\n"
-            ".size bare,.-bare\n.section .note.GNU-stack,\"\",@progbits\n");
+  dir.Write(
+      "bare.s",
+      ".text\n.globl bare\n.type bare,@function\nbare:\n"
+      "  subq $8,%rsp\n  movq %rdi,%rax\n  movl $7,%edi\n  call *%rax\n  addq $8,%rsp\n  ret\n"
+      ".size bare,.-bare\n.section .note.GNU-stack,\"\",@progbits\n");
   Shell(dir.path(), "cc -shared -nostdlib -o libbare.so bare.s");
   Library library(dir.path() + "/libbare.so");
   const StackId id = Trampoline(library.Get<void(Api)>("bare"), &ApiFunction);
@@ -408,7 +428,8 @@ TEST(Capture, CodeWithoutUnwindInformation) {
 
 // Code that was made at run time is in no file.
 TEST(Capture, CodeInNoLibrary) {
-  unsigned char code[] = {0x48, 0x83, 0xec, 0x08, 0x48, 0x89, 0xf8, 0xff, 0xd0, 0x48, 0x83, 0xc4, 0x08, 0xc3};
+  unsigned char code[] = {0x48, 0x83, 0xec, 0x08, 0x48, 0x89, 0xf8,
+                          0xff, 0xd0, 0x48, 0x83, 0xc4, 0x08, 0xc3};
   void* page = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   memcpy(page, code, sizeof code);
   mprotect(page, 4096, PROT_READ | PROT_EXEC);
@@ -448,8 +469,8 @@ __attribute__((noinline)) void RaiseAndCall(int n) {
   g_sink = n;
 }
 
-// A signal that interrupts a thread that captures all the time. (The first capture in a handler uses the heap, which is
-// safe in raise(); later ones are answered by the memo, or refused.)
+// A signal that interrupts a thread that captures all the time. (The first capture in a handler
+// uses the heap, which is safe in raise(); later ones are answered by the memo, or refused.)
 TEST(Capture, InASignalHandler) {
   struct sigaction action = {};
   action.sa_handler = OnSignal;
@@ -525,7 +546,8 @@ TEST(Capture, TheStackOfAFault) {
   munmap(g_page, 4096);
 }
 
-// Another stack below or above the trampoline's: the stop means nothing there, and nothing is read past its end.
+// Another stack below or above the trampoline's: the stop means nothing there, and nothing is read
+// past its end.
 ucontext_t g_main_context, g_other_context;
 void OnOtherStack() {
   Leaf(1);
@@ -545,8 +567,8 @@ TEST(Capture, OnAnotherStack) {
     makecontext(&g_other_context, OnOtherStack, 0);
     const CaptureLimits saved = t_call.limits;
     // A stop on our stack, and one that lies below the other stack.
-    t_call.limits.stop_sp = repeat == 2 ? reinterpret_cast<uintptr_t>(memory)
-                                        : HPY_STACKTRACE_STOP();
+    t_call.limits.stop_sp =
+        repeat == 2 ? reinterpret_cast<uintptr_t>(memory) : HPY_STACKTRACE_STOP();
     t_call.id = kNoStack;
     swapcontext(&g_main_context, &g_other_context);
     t_call.limits = saved;

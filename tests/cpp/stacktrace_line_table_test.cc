@@ -1,18 +1,19 @@
 // The decoder of line tables, on tables that no compiler would write.
 
-#include "stacktrace/line_table.h"
-
 #include <gtest/gtest.h>
 
 #include <random>
 #include <string>
+
+#include "stacktrace/line_table.h"
 
 namespace hpy::stacktrace {
 namespace {
 
 // A version 4 table around a program. min_length 1, line_base -5, line_range 14, opcode_base 13.
 std::string Table(const std::string& program) {
-  std::string header("\x01\x01\x01\xfb\x0e\x0d\x00\x01\x01\x01\x01\x00\x00\x00\x01\x00\x00\x01", 18);
+  std::string header("\x01\x01\x01\xfb\x0e\x0d\x00\x01\x01\x01\x01\x00\x00\x00\x01\x00\x00\x01",
+                     18);
   header += std::string("\0\0", 2);  // no directories, no files
   const auto u32 = [](size_t n) {
     std::string s(4, '\0');
@@ -33,7 +34,8 @@ std::string Line(int delta) { return std::string("\x03") + static_cast<char>(del
 const std::string kCopy("\x01");
 
 LineTable Decode(const std::string& bytes) {
-  return LineTable::Decode(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), 0, 8);
+  return LineTable::Decode(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), 0,
+                           8);
 }
 int LineAt(const LineTable& table, uint64_t address) {
   const LineTable::Row* row = table.Find(address);
@@ -41,7 +43,8 @@ int LineAt(const LineTable& table, uint64_t address) {
 }
 
 TEST(LineTable, RowsHoldUntilTheNext) {
-  const LineTable t = Decode(Table(SetAddress(0x1000) + Line(9) + kCopy + Advance(16) + Line(1) + kCopy + Advance(4) + kEnd));
+  const LineTable t = Decode(Table(SetAddress(0x1000) + Line(9) + kCopy + Advance(16) + Line(1) +
+                                   kCopy + Advance(4) + kEnd));
   EXPECT_EQ(LineAt(t, 0xfff), -1);
   EXPECT_EQ(LineAt(t, 0x1000), 10);
   EXPECT_EQ(LineAt(t, 0x100f), 10);
@@ -51,7 +54,8 @@ TEST(LineTable, RowsHoldUntilTheNext) {
 }
 
 TEST(LineTable, OfRowsAtOneAddressTheLast) {
-  const LineTable t = Decode(Table(SetAddress(0x1000) + Line(9) + kCopy + Line(1) + kCopy + Line(1) + kCopy + Advance(4) + kEnd));
+  const LineTable t = Decode(Table(SetAddress(0x1000) + Line(9) + kCopy + Line(1) + kCopy +
+                                   Line(1) + kCopy + Advance(4) + kEnd));
   EXPECT_EQ(LineAt(t, 0x1000), 12);
 }
 
@@ -64,8 +68,9 @@ TEST(LineTable, SpecialOpcodesGoBackwards) {
 TEST(LineTable, SequencesKeepApart) {
   std::string dropped = SetAddress(0);
   for (int i = 0; i < 100; ++i) dropped += Line(1) + kCopy + Advance(100);
-  const LineTable t = Decode(Table(dropped + kEnd + SetAddress(0x1000) + Line(9) + kCopy + Advance(100) + kEnd +
-                                   SetAddress(0x900) + Line(1) + kCopy + Advance(4) + kEnd));
+  const LineTable t =
+      Decode(Table(dropped + kEnd + SetAddress(0x1000) + Line(9) + kCopy + Advance(100) + kEnd +
+                   SetAddress(0x900) + Line(1) + kCopy + Advance(4) + kEnd));
   for (uint64_t a = 0x1000; a < 0x1064; ++a) EXPECT_EQ(LineAt(t, a), 10);
   EXPECT_EQ(LineAt(t, 0x900), 2);
   EXPECT_EQ(LineAt(t, 0x1100), -1);
@@ -82,7 +87,9 @@ TEST(LineTable, DamagedTablesAreHarmless) {
     Decode(bad).Find(0x1000);
   }
   EXPECT_TRUE(LineTable::Decode(nullptr, 0, 0, 8).empty());
-  EXPECT_TRUE(LineTable::Decode(reinterpret_cast<const unsigned char*>(good.data()), good.size(), 1u << 20, 8).empty());
+  EXPECT_TRUE(LineTable::Decode(reinterpret_cast<const unsigned char*>(good.data()), good.size(),
+                                1u << 20, 8)
+                  .empty());
 }
 
 }  // namespace

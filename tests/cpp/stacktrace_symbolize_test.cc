@@ -1,5 +1,4 @@
-// Symbolised stacks name the right function, file and line, or none: whatever compiled the library, and whatever
-// became of its file.
+// Symbolised stacks name the right function, file and line, or none.
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -13,8 +12,8 @@
 namespace hpy::stacktrace::testing {
 namespace {
 
-// Every call of the API gets its own line, and every call of a function writes its line down, so the library
-// itself says what must come out, wherever the optimiser has put it.
+// Every call of the API gets its own line, and every call of a function writes its line down, so
+// the library itself says what must come out, wherever the optimiser has put it.
 constexpr char kSource[] = R"(typedef void (*api)(int);
 int where[8];
 volatile int sink;
@@ -77,7 +76,9 @@ std::vector<Build> Builds() {
   return builds;
 }
 
-void PrintTo(const Build& build, std::ostream* out) { *out << build.compiler << ' ' << build.flags; }
+void PrintTo(const Build& build, std::ostream* out) {
+  *out << build.compiler << ' ' << build.flags;
+}
 
 class EveryBuild : public ::testing::TestWithParam<Build> {};
 
@@ -101,7 +102,8 @@ void ExpectOuterStack(const Library& library, StackId id, const std::string& sou
 TEST_P(EveryBuild, NamesTheLine) {
   TempDir dir;
   const std::string source = dir.Write("code.c", kSource);
-  Shell(dir.path(), GetParam().compiler + " -std=gnu99 -shared -fPIC " + GetParam().flags + " -o libcode.so code.c");
+  Shell(dir.path(), GetParam().compiler + " -std=gnu99 -shared -fPIC " + GetParam().flags +
+                        " -o libcode.so code.c");
   Library library(dir.path() + "/libcode.so");
   const StackId id = Trampoline(library.Get<void(Api, int)>("outer"), &ApiFunction, 5);
   ExpectOuterStack(library, id, source);
@@ -123,7 +125,8 @@ TEST_P(EveryBuild, NamesTheLine) {
   }
 
   // A third opinion, at the offset that the frame gives.
-  // (binutils cannot read split debug information, and names the files of link-time optimised code "<artificial>".)
+  // (binutils cannot read split debug information, and names the files of link-time optimised code
+  // "<artificial>".)
   if (!Has("addr2line") || GetParam().flags.find("split") != std::string::npos ||
       GetParam().flags.find("lto") != std::string::npos) {
     return;
@@ -141,13 +144,14 @@ TEST_P(EveryBuild, NamesTheLine) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Compilers, EveryBuild, ::testing::ValuesIn(Builds()), [](const auto& info) {
-  std::string name = info.param.compiler + "_" + info.param.flags;
-  for (char& c : name) {
-    if (!isalnum(static_cast<unsigned char>(c))) c = '_';
-  }
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(Compilers, EveryBuild, ::testing::ValuesIn(Builds()),
+                         [](const auto& info) {
+                           std::string name = info.param.compiler + "_" + info.param.flags;
+                           for (char& c : name) {
+                             if (!isalnum(static_cast<unsigned char>(c))) c = '_';
+                           }
+                           return name;
+                         });
 
 // A library of kSource, and a stack in it.
 struct Example {
@@ -192,9 +196,10 @@ TEST(Symbolize, SeparateDebugFileByLink) {
     for (const char* place : {".", ".debug"}) {
       Example example;
       example.Compile(std::string("-g ") + id);
-      Shell(example.dir.path(), std::string("mkdir -p .debug && objcopy --only-keep-debug libcode.so ") + place +
-                                    "/code.debug && objcopy --strip-all --add-gnu-debuglink=" + place +
-                                    "/code.debug libcode.so");
+      Shell(example.dir.path(),
+            std::string("mkdir -p .debug && objcopy --only-keep-debug libcode.so ") + place +
+                "/code.debug && objcopy --strip-all --add-gnu-debuglink=" + place +
+                "/code.debug libcode.so");
       Library library(example.path);
       ExpectOuterStack(library, example.Call(library), example.source);
     }
@@ -205,11 +210,13 @@ TEST(Symbolize, ASeparateDebugFileOfAnotherBuildIsRefused) {
   for (const char* id : {"", "-Wl,--build-id=none"}) {
     Example example;
     example.Compile(std::string("-g ") + id);
-    Shell(example.dir.path(), "objcopy --only-keep-debug libcode.so code.debug && "
-                              "objcopy --strip-all --add-gnu-debuglink=code.debug libcode.so");
+    Shell(example.dir.path(),
+          "objcopy --only-keep-debug libcode.so code.debug && "
+          "objcopy --strip-all --add-gnu-debuglink=code.debug libcode.so");
     example.dir.Write("code.c", std::string("\n\n\n") + kSource);
-    Shell(example.dir.path(), std::string("cc -std=gnu99 -shared -fPIC -O2 -g ") + id +
-                                  " -o other.so code.c && objcopy --only-keep-debug other.so code.debug");
+    Shell(example.dir.path(),
+          std::string("cc -std=gnu99 -shared -fPIC -O2 -g ") + id +
+              " -o other.so code.c && objcopy --only-keep-debug other.so code.debug");
     Library library(example.path);
     const std::vector<Frame> frames = Symbolize(example.Call(library));
     ASSERT_EQ(frames.size(), 2u) << Text(frames);
@@ -237,7 +244,8 @@ TEST(Symbolize, LibrariesThatFollowOneAnother) {
   for (int i = 0; i < kCount; ++i) {
     // The same code, so the same addresses, with other lines.
     dir.Write("v" + std::to_string(i) + ".c", std::string(static_cast<size_t>(i), '\n') + kSource);
-    Shell(dir.path(), "cc -std=gnu99 -shared -fPIC -O2 -g -o libv" + std::to_string(i) + ".so v" + std::to_string(i) + ".c");
+    Shell(dir.path(), "cc -std=gnu99 -shared -fPIC -O2 -g -o libv" + std::to_string(i) + ".so v" +
+                          std::to_string(i) + ".c");
   }
   std::vector<StackId> ids;
   int same_place = 0;
@@ -251,7 +259,8 @@ TEST(Symbolize, LibrariesThatFollowOneAnother) {
       const StackId id = Trampoline(outer, &ApiFunction, 5);
       ExpectOuterStack(library, id, dir.path() + "/v" + std::to_string(round % kCount) + ".c");
       if (round < kCount) ids.push_back(id);
-      EXPECT_EQ(id, ids[static_cast<size_t>(round % kCount) * 3]);  // the same file is the same module
+      EXPECT_EQ(id,
+                ids[static_cast<size_t>(round % kCount) * 3]);  // the same file is the same module
     }
   }
   EXPECT_GT(same_place, 0);
@@ -294,18 +303,21 @@ TEST(Symbolize, AFileThatIsGone) {
   EXPECT_EQ(frames[0].library, example.path);
 }
 
-// Loaded by a relative name, from a directory that is not the current one any more; compiled by a relative name too.
+// Loaded by a relative name, from a directory that is not the current one any more; compiled by a
+// relative name too.
 TEST(Symbolize, RelativeNames) {
   TempDir dir;
   const std::string source = dir.Write("src/deep/code.c", kSource);
   for (const char* flags : {"-g", "-gdwarf-4", "-g -flto"}) {
-    Shell(dir.path(), std::string("mkdir -p build && cd build && cc -std=gnu99 -shared -fPIC -O2 ") + flags +
-                          " -o libcode.so ../src/deep/code.c");
+    Shell(dir.path(),
+          std::string("mkdir -p build && cd build && cc -std=gnu99 -shared -fPIC -O2 ") + flags +
+              " -o libcode.so ../src/deep/code.c");
     const std::filesystem::path before = std::filesystem::current_path();
     std::filesystem::current_path(dir.path() + "/build");
     Library library("./libcode.so");
     std::filesystem::current_path(before);
-    const std::vector<Frame> frames = Symbolize(Trampoline(library.Get<void(Api, int)>("outer"), &ApiFunction, 5));
+    const std::vector<Frame> frames =
+        Symbolize(Trampoline(library.Get<void(Api, int)>("outer"), &ApiFunction, 5));
     ASSERT_EQ(frames.size(), 4u) << Text(frames);
     EXPECT_EQ(frames[0].library, dir.path() + "/build/libcode.so");
     EXPECT_EQ(frames[0].line, t_call.line);
@@ -320,11 +332,14 @@ TEST(Symbolize, CodeInAHeader) {
   dir.Write("include/inline.h",
             "typedef void (*api)(int);\nextern volatile int sink;\n"
             "static inline void in_header(api f)\n{\n    f(__LINE__);\n    sink = 1;\n}\n");
-  dir.Write("code.c", "#include \"inline.h\"\nvolatile int sink;\nvoid entry(api f)\n{\n    in_header(f);\n    sink = 2;\n}\n");
+  dir.Write("code.c",
+            "#include \"inline.h\"\nvolatile int sink;\nvoid entry(api f)\n{\n    in_header(f);\n  "
+            "  sink = 2;\n}\n");
   for (const char* flags : {"-O0 -g", "-O2 -g", "-O2 -gdwarf-4", "-O2 -g -flto"}) {
     Shell(dir.path(), std::string("cc -Iinclude -shared -fPIC ") + flags + " -o libcode.so code.c");
     Library library(dir.path() + "/libcode.so");
-    const std::vector<Frame> frames = Symbolize(Trampoline(library.Get<void(Api)>("entry"), &ApiFunction));
+    const std::vector<Frame> frames =
+        Symbolize(Trampoline(library.Get<void(Api)>("entry"), &ApiFunction));
     ASSERT_EQ(frames.size(), 2u) << Text(frames);
     EXPECT_EQ(frames[0].file, dir.path() + "/include/inline.h");
     EXPECT_EQ(frames[0].line, 5);
@@ -342,13 +357,15 @@ TEST(Symbolize, CPlusPlus) {
             "namespace ns {\ntemplate <typename T> struct Box {\n"
             "  __attribute__((noinline)) void Open(api f, T) { f(__LINE__); sink = 1; }\n};\n}\n"
             "extern \"C\" void entry(api f) {\n"
-            "  struct Local { __attribute__((noinline)) static void Run(api f) { ns::Box<int>().Open(f, 3); sink = 2; } };\n"
+            "  struct Local { __attribute__((noinline)) static void Run(api f) { "
+            "ns::Box<int>().Open(f, 3); sink = 2; } };\n"
             "  auto lambda = [&](int n) __attribute__((noinline)) { Local::Run(f); sink = n; };\n"
             "  lambda(3); sink = 3;\n}\n");
   for (const char* flags : {"-O0 -g", "-O2 -g"}) {
     Shell(dir.path(), std::string("c++ -shared -fPIC ") + flags + " -o libcode.so code.cc");
     Library library(dir.path() + "/libcode.so");
-    const std::vector<Frame> frames = Symbolize(Trampoline(library.Get<void(Api)>("entry"), &ApiFunction));
+    const std::vector<Frame> frames =
+        Symbolize(Trampoline(library.Get<void(Api)>("entry"), &ApiFunction));
     ASSERT_EQ(frames.size(), 4u) << Text(frames);
     EXPECT_EQ(frames[0].function, "ns::Box<int>::Open(void (*)(int), int)");
     EXPECT_NE(frames[1].function.find("Run"), std::string::npos) << Text(frames);
@@ -364,16 +381,20 @@ TEST(Symbolize, CPlusPlus) {
 // Dropped functions have line tables at address 0 which reach over those of live code.
 TEST(Symbolize, FunctionsThatTheLinkerDropped) {
   TempDir dir;
-  std::string text = "typedef void (*api)(int);\nvolatile int sink;\n__attribute__((visibility(\"hidden\"))) void dropped(void)\n{\n";
+  std::string text =
+      "typedef void (*api)(int);\nvolatile int sink;\n__attribute__((visibility(\"hidden\"))) void "
+      "dropped(void)\n{\n";
   for (int i = 0; i < 3000; ++i) text += "    sink = " + std::to_string(i) + ";\n";
   text += "}\nvoid kept(api f)\n{\n    f(__LINE__);\n    sink = 1;\n}\n";
   const std::string source = dir.Write("code.c", text);
   std::vector<std::string> builds = {"gcc -gdwarf-4", "gcc -gdwarf-5"};
   if (Has("clang")) builds.push_back("clang -g");
   for (const std::string& build : builds) {
-    Shell(dir.path(), build + " -O1 -shared -fPIC -ffunction-sections -Wl,--gc-sections -o libcode.so code.c");
+    Shell(dir.path(),
+          build + " -O1 -shared -fPIC -ffunction-sections -Wl,--gc-sections -o libcode.so code.c");
     Library library(dir.path() + "/libcode.so");
-    const std::vector<Frame> frames = Symbolize(Trampoline(library.Get<void(Api)>("kept"), &ApiFunction));
+    const std::vector<Frame> frames =
+        Symbolize(Trampoline(library.Get<void(Api)>("kept"), &ApiFunction));
     ASSERT_EQ(frames.size(), 1u);
     EXPECT_EQ(frames[0].function, "kept") << build;
     EXPECT_EQ(frames[0].line, t_call.line) << build;
@@ -381,19 +402,25 @@ TEST(Symbolize, FunctionsThatTheLinkerDropped) {
   }
 }
 
-// The call is the last thing in the function, of which nothing returns: the address after it is another function's.
+// The call is the last thing in the function, of which nothing returns: the address after it is
+// another function's.
 TEST(Symbolize, ACallThatDoesNotReturn) {
   TempDir dir;
-  dir.Write("code.c",
-            "#include <setjmp.h>\ntypedef void (*api)(int);\n__attribute__((noreturn)) void leave(api f, jmp_buf *b);\n"
-            "volatile int sink;\nstatic jmp_buf buffer;\n"
-            "__attribute__((noinline, noreturn)) void last(api f)\n{\n    sink = 1;\n    leave(f, &buffer);\n}\n"
-            "void entry(api f)\n{\n    if (setjmp(buffer) == 0)\n        last(f);\n    sink = 2;\n}\n");
+  dir.Write(
+      "code.c",
+      "#include <setjmp.h>\ntypedef void (*api)(int);\n__attribute__((noreturn)) void leave(api f, "
+      "jmp_buf *b);\n"
+      "volatile int sink;\nstatic jmp_buf buffer;\n"
+      "__attribute__((noinline, noreturn)) void last(api f)\n{\n    sink = 1;\n    leave(f, "
+      "&buffer);\n}\n"
+      "void entry(api f)\n{\n    if (setjmp(buffer) == 0)\n        last(f);\n    sink = 2;\n}\n");
   dir.Write("leave.c",
-            "#include <setjmp.h>\nvoid leave(void (*f)(int), jmp_buf *b)\n{\n    f(__LINE__);\n    longjmp(*b, 1);\n}\n");
+            "#include <setjmp.h>\nvoid leave(void (*f)(int), jmp_buf *b)\n{\n    f(__LINE__);\n    "
+            "longjmp(*b, 1);\n}\n");
   Shell(dir.path(), "cc -O2 -g -shared -fPIC -o libcode.so code.c leave.c");
   Library library(dir.path() + "/libcode.so");
-  const std::vector<Frame> frames = Symbolize(Trampoline(library.Get<void(Api)>("entry"), &ApiFunction));
+  const std::vector<Frame> frames =
+      Symbolize(Trampoline(library.Get<void(Api)>("entry"), &ApiFunction));
   ASSERT_EQ(frames.size(), 3u) << Text(frames);
   EXPECT_EQ(frames[0].function, "leave");
   EXPECT_EQ(frames[0].line, 4);

@@ -1,5 +1,4 @@
-// Shared by the tests of stacktrace/: small libraries compiled by the test that is about them, and a
-// second opinion on every stack, from libgcc's unwinder.
+// Shared by the tests of stacktrace/: compiled libraries, and a second opinion on every stack.
 
 #ifndef HPY_TESTS_CPP_STACKTRACE_TEST_UTIL_H_
 #define HPY_TESTS_CPP_STACKTRACE_TEST_UTIL_H_
@@ -27,7 +26,8 @@ namespace hpy::stacktrace::testing {
 class TempDir {
  public:
   TempDir() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "stacktrace_test.XXXXXX").string();
+    std::string pattern =
+        (std::filesystem::temp_directory_path() / "stacktrace_test.XXXXXX").string();
     path_ = std::filesystem::canonical(mkdtemp(pattern.data())).string();
   }
   ~TempDir() { std::filesystem::remove_all(path_); }
@@ -63,7 +63,8 @@ inline bool Has(const std::string& program) {
 // A library that is loaded as long as the object lives.
 class Library {
  public:
-  explicit Library(const std::string& path) : path_(path), handle_(dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) {
+  explicit Library(const std::string& path)
+      : path_(path), handle_(dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) {
     EXPECT_NE(handle_, nullptr) << dlerror();
   }
   ~Library() { Close(); }
@@ -157,7 +158,9 @@ struct Located {
 inline uint64_t OffsetOf(uintptr_t pc) {
   Dl_info info;
   link_map* map = nullptr;
-  if (dladdr1(reinterpret_cast<void*>(pc - 1), &info, reinterpret_cast<void**>(&map), RTLD_DL_LINKMAP) == 0) return pc;
+  if (dladdr1(reinterpret_cast<void*>(pc - 1), &info, reinterpret_cast<void**>(&map),
+              RTLD_DL_LINKMAP) == 0)
+    return pc;
   return pc - map->l_addr;
 }
 
@@ -175,8 +178,8 @@ inline std::vector<uint64_t> Offsets(const RawStack& stack) {
 inline std::string Text(const std::vector<Frame>& frames) {
   std::string text;
   for (const Frame& f : frames) {
-    text += f.function + " " + f.file + ":" + std::to_string(f.line) + (f.inlined ? " inlined" : "") +
-            (f.tail ? " tail" : "") + " (" + f.library + ")\n";
+    text += f.function + " " + f.file + ":" + std::to_string(f.line) +
+            (f.inlined ? " inlined" : "") + (f.tail ? " tail" : "") + " (" + f.library + ")\n";
   }
   return text;
 }

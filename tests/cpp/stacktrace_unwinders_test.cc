@@ -1,4 +1,4 @@
-// The unwinders that this build has not chosen: compiled here under other names, real, and right as well.
+// The unwinders that this build has not chosen: compiled here under other names, and right.
 
 #include <gtest/gtest.h>
 #include <unwind.h>
