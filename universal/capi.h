@@ -22,27 +22,27 @@ extern "C" {
 
 /* Valid as long as the module object from which it comes. */
 struct hpy_universal_capi {
-  HPyContext *universal_ctx; /* of the interpreter of the module; never freed */
+  HPyContext* universal_ctx; /* of the interpreter of the module; never freed */
   uint32_t version;          /* HPY_CAPI_VERSION */
   /* Calls `func` with handles of the universal context made of the native arguments in `args`, and
    * with `ctx` as its context, whatever context that is. */
-  void (*call_real_function)(HPyContext *ctx, HPyFunc_Signature sig, HPyCFunction func, void *args);
+  void (*call_real_function)(HPyContext* ctx, HPyFunc_Signature sig, HPyCFunction func, void* args);
   /* Makes the module object of a definition for a spec (borrowed; NULL: the module is called
    * `name`), as the loader does, for a library whose context was set. A new reference, or NULL with
    * an exception. */
-  cpy_PyObject *(*make_module)(const char *name, _HPyModuleDef_ABI *def, cpy_PyObject *spec);
+  cpy_PyObject* (*make_module)(const char* name, _HPyModuleDef_ABI* def, cpy_PyObject* spec);
 };
 
 /* Of hpy.debug._native and, with the same layout, of hpy.trace._native. */
 struct hpy_debug_capi {
   /* The context of this mode for the current interpreter, or NULL, with a Python exception or
    * without. */
-  HPyContext *(*get_ctx)(void);
+  HPyContext* (*get_ctx)(void);
   /* Tells of a definition that was loaded in this mode, before its module is made. May be NULL. */
-  void (*register_module)(const char *name, const _HPyModuleDef_ABI *def, void *library_handle);
+  void (*register_module)(const char* name, const _HPyModuleDef_ABI* def, void* library_handle);
   /* The library of this address is hpy's own: its frames are left out of stacks. Only in
    * hpy.debug._native; NULL in the other. */
-  void (*add_own_library)(const void *address);
+  void (*add_own_library)(const void* address);
 };
 
 #ifdef __cplusplus

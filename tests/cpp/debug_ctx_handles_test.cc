@@ -145,10 +145,14 @@ HPy UseForged(HPyContext* ctx, HPy, HPy arg) { return HPy_Add(ctx, HPy{0x7f00000
 
 TEST_F(DebugContextTest, EachMistakeHasItsKind) {
   const std::pair<HPyFunc_o, Kind> cases[] = {
-      {CloseArgument, Kind::kCloseOfArgument},   {CloseConstant, Kind::kCloseOfConstant},
-      {ReturnArgument, Kind::kReturnOfArgument}, {ReturnConstant, Kind::kReturnOfConstant},
-      {ReturnClosed, Kind::kReturnOfClosed},     {ReturnForged, Kind::kNotAHandle},
-      {UseNull, Kind::kNullArgument},            {UseForged, Kind::kNotAHandle},
+      {CloseArgument, Kind::kCloseOfArgument},
+      {CloseConstant, Kind::kCloseOfConstant},
+      {ReturnArgument, Kind::kReturnOfArgument},
+      {ReturnConstant, Kind::kReturnOfConstant},
+      {ReturnClosed, Kind::kReturnOfClosed},
+      {ReturnForged, Kind::kNotAHandle},
+      {UseNull, Kind::kNullArgument},
+      {UseForged, Kind::kNotAHandle},
   };
   for (const auto& [function, kind] : cases) {
     debugger.interpreter.raised.clear();
@@ -174,7 +178,8 @@ TEST_F(DebugContextTest, AnArgumentIsClosedWhenItsCallReturns) {
   debugger.Call(KeepArgument, 3);
   debugger.Call(UseKept, 0);
   EXPECT_EQ(OnlyRaised().kind, Kind::kUseAfterClose);
-  EXPECT_NE(OnlyRaised().message.find("an argument of a call that has returned"), std::string::npos);
+  EXPECT_NE(OnlyRaised().message.find("an argument of a call that has returned"),
+            std::string::npos);
 }
 
 TEST_F(DebugContextTest, AStaleContextIsFoundInTheSixtyFourCallsThatFollow) {

@@ -1,9 +1,9 @@
 // Copies of bytes: lifetime, limit, poison.
-#include "handles/buffers.h"
-
 #include <gtest/gtest.h>
 
 #include <string>
+
+#include "handles/buffers.h"
 
 namespace hpy::handles {
 namespace {

@@ -1,6 +1,4 @@
 // The table of handles: validity for ever, reuse, generations, memory.
-#include "handles/handle_table.h"
-
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -8,6 +6,8 @@
 #include <random>
 #include <set>
 #include <vector>
+
+#include "handles/handle_table.h"
 
 namespace hpy::handles {
 namespace {
@@ -44,14 +44,14 @@ TEST(HandleTable, TellsWhyAValueDoesNotResolve) {
   EXPECT_EQ(table.Classify(HPy_NULL), Validity::kNull);
   const auto bits = static_cast<uint64_t>(open._i);
   const uint64_t forged[] = {
-      bits & 0xFFFFFFFF,               // truncated
-      bits + (uint64_t{2} << 32),      // a generation of the future
-      bits + (uint64_t{1} << 32),      // an even one
-      bits | uint64_t{1} << 30,        // a slot that does not exist
-      bits ^ 0x7,                      // odd, as a handle of the universal context
-      0x7f0000001000,                  // a pointer
+      bits & 0xFFFFFFFF,           // truncated
+      bits + (uint64_t{2} << 32),  // a generation of the future
+      bits + (uint64_t{1} << 32),  // an even one
+      bits | uint64_t{1} << 30,    // a slot that does not exist
+      bits ^ 0x7,                  // odd, as a handle of the universal context
+      0x7f0000001000,              // a pointer
       ~uint64_t{0},
-      0xFFFFFFFFFFFFFFF6,              // the right pattern, nothing else
+      0xFFFFFFFFFFFFFFF6,  // the right pattern, nothing else
   };
   for (const uint64_t value : forged) {
     EXPECT_EQ(table.Classify(HPy{static_cast<intptr_t>(value)}), Validity::kNotAHandle) << value;
@@ -98,7 +98,9 @@ TEST(HandleTable, TheStoryOfTheLastClosedHandlesIsKept) {
 TEST(HandleTable, TheQueueOfClosedHandlesBehavesAsDocumented) {
   HandleTable table;
   table.set_closed_queue_max(3);
-  auto close_one = [&] { table.Close(table.Resolve(table.Open(Object(16), 0, 0)), 0, Ending::kClosed); };
+  auto close_one = [&] {
+    table.Close(table.Resolve(table.Open(Object(16), 0, 0)), 0, Ending::kClosed);
+  };
   std::vector<HPy> open;
   for (int i = 0; i < 6; i++) open.push_back(table.Open(Object(16), 0, 0));
   for (const HPy handle : open) table.Close(table.Resolve(handle), 0, Ending::kClosed);
@@ -162,9 +164,12 @@ TEST(HandleTable, KnowsAnotherHandleOfTheSameObject) {
 
 TEST(HandleTable, DropsWhatASlotKeepsWhenItIsUsedAgain) {
   std::vector<uint64_t> dropped;
-  HandleTable table(kMaxSlots, [](void* data, Slot& slot) {
-    if (slot.kept) static_cast<std::vector<uint64_t>*>(data)->push_back(slot.object);
-  }, &dropped);
+  HandleTable table(
+      kMaxSlots,
+      [](void* data, Slot& slot) {
+        if (slot.kept) static_cast<std::vector<uint64_t>*>(data)->push_back(slot.object);
+      },
+      &dropped);
   table.set_closed_queue_max(1);
   const HPy handle = table.Open(Object(0x40), 0, 0);
   table.Close(table.Resolve(handle), 0, Ending::kClosed, /*keep=*/true);
