@@ -151,7 +151,7 @@ HPyTracker Wrapper<table::Slot_ctx_Tracker_New>::Call(HPyContext* ctx, HPy_ssize
     universal->ctx_Err_NoMemory(universal);
     return HPyTracker{0};
   }
-  tracked.release();
+  static_cast<void>(tracked.release());  // the record owns it now
   return HPyTracker{record._i};
 }
 

@@ -9,8 +9,6 @@
 
 namespace hpy::debug_ctx {
 
-using handles::Slot;
-
 namespace {
 
 // The handles of an array, unwrapped. `position` is that of the array among the parameters.
