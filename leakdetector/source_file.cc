@@ -64,7 +64,8 @@ std::optional<std::string_view> SourceFiles::Line(const std::string& file, int l
   const size_t index = static_cast<size_t>(line) - 1;
   if (index >= text.line_starts.size()) return std::nullopt;
   const size_t start = text.line_starts[index];
-  std::string_view content = std::string_view(text.bytes).substr(start);
+  std::string_view content = text.bytes;
+  content.remove_prefix(start);
   content = content.substr(0, content.find('\n'));
   if (content.ends_with('\r')) content.remove_suffix(1);
   return content;

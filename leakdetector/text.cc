@@ -208,6 +208,7 @@ Mark TextRenderer::State::MarkOf(const Violation& violation, const Story& story,
 void TextRenderer::State::AddExcerpts(const Violation& violation, std::vector<Story>& stories,
                                       size_t gutter, std::string& out) {
   std::vector<Story*> order;
+  order.reserve(stories.size());
   for (Story& story : stories) order.push_back(&story);
   std::stable_sort(order.begin(), order.end(),
                    [](const Story* a, const Story* b) { return a->primary > b->primary; });
@@ -328,8 +329,9 @@ std::string TextRenderer::Render(const Violation& violation) {
   if (!where.empty()) out += Paint(margin + "--> ", Style::kGutter, color) + where + "\n";
   state_->AddExcerpts(violation, stories, gutter, out);
   for (const auto& [name, text] : state_->Notes(violation, stories)) {
-    out += Paint(margin + " = ", Style::kGutter, color) + Paint(name + ":", Style::kBold, color) +
-           " " + text + "\n";
+    out += Paint(margin + " = ", Style::kGutter, color);
+    out += Paint(name + ":", Style::kBold, color);
+    out.append(" ").append(text).append("\n");
   }
   return out;
 }

@@ -99,6 +99,7 @@ LineTable LineTable::Decode(const unsigned char* section, size_t size, uint64_t 
   const uint64_t min_length = r.Get<uint8_t>();
   if (version >= 4 && r.Get<uint8_t>() != 1) return table;  // operations per instruction
   r.Get<uint8_t>();  // default_is_stmt: a row counts for its addresses whatever it says
+  // Signed by the format. NOLINTNEXTLINE(bugprone-signed-char-misuse)
   const int line_base = r.Get<int8_t>();
   const int line_range = r.Get<uint8_t>();
   const int opcode_base = r.Get<uint8_t>();

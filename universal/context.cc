@@ -24,6 +24,7 @@ constexpr unsigned P0 = 0, P1 = 1U << 1, P2 = 1U << 2, P3 = 1U << 3, P4 = 1U << 
 // The null of any type.
 constexpr struct {
   template <typename T>
+  // NOLINTNEXTLINE(google-explicit-constructor): it is there to convert
   constexpr operator T() const {
     return T{};
   }
