@@ -29,6 +29,11 @@ endif()
 # Functions of an extension come as HPyCFunction and go to CPython as PyCFunction, whatever they are: the
 # cast between function types is the interface.
 add_compile_options(-Wall -Wextra -Wno-cast-function-type)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # Wrong of gcc 12 where absl::InlinedVector is inlined: which of its two storages is used is known
+  # to it only at run time.
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wno-maybe-uninitialized>)
+endif()
 if(HPY_WERROR)
   add_compile_options(-Werror)
 endif()
