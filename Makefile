@@ -50,7 +50,7 @@ build: $(BUILD)/build.ninja
 	$(CMAKE) --build $(BUILD)
 
 demo: build
-	PYTHONPATH=$(BUILD)/python $(PYTHON) examples/demo.py
+	PYTHONPATH=$(abspath $(BUILD))/python $(PYTHON) examples/demo.py
 
 wheel: | $(DEPS)/build $(VENV)/.stamp
 	rm -rf dist
@@ -91,7 +91,7 @@ bench: | $(DEPS)/build $(DEPS)/test $(VENV)/.stamp
 	$(CMAKE) --build $(BUILD)/bench
 	for bench in $(BUILD)/bench/*_bench; do if [ -x "$$bench" ]; then "$$bench" || exit 1; fi; done
 	for bench in bench/*.py; do if [ -e "$$bench" ]; then \
-	  PYTHONPATH=$(BUILD)/bench/python $(PYTHON) "$$bench" || exit 1; fi; done
+	  PYTHONPATH=$(abspath $(BUILD))/bench/python $(PYTHON) "$$bench" || exit 1; fi; done
 
 # --- Linting
 

@@ -38,8 +38,10 @@ class Demo:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("HPY")}
-        path = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
-        self.env["PYTHONPATH"] = os.pathsep.join(path)
+        # The examples are built and run in folders of their own: a relative path would be lost there,
+        # and setup_requires would fetch another hpy.
+        inherited = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+        self.env["PYTHONPATH"] = os.pathsep.join([str(folder), *map(os.path.abspath, inherited)])
 
     def build(self, name: str) -> None:
         command = ["setup.py", "--quiet", "--hpy-abi=universal", "build_ext"]
