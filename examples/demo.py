@@ -38,7 +38,7 @@ class Demo:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("HPY")}
-        # The examples are built and run in folders of their own: a relative path would be lost there,
+        # The examples are built and run in their own folders: a relative path would be lost there,
         # and setup_requires would fetch another hpy.
         inherited = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
         self.env["PYTHONPATH"] = os.pathsep.join([str(folder), *map(os.path.abspath, inherited)])

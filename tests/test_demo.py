@@ -14,7 +14,13 @@ pytest.importorskip("setuptools")
 @pytest.mark.skipif(not Path("/usr/share/iso-codes/json").is_dir(), reason="needs iso-codes")
 def test_demo(run_python: PythonRunner, tmp_path: Path) -> None:
     script = str(tree.REPOSITORY / "examples" / "demo.py")
-    done = run_python.run([script, "--folder", str(tmp_path / "built")], timeout=900)
+    # As whoever types `PYTHONPATH=build/python python examples/demo.py` has it.
+    done = run_python.run(
+        [script, "--folder", str(tmp_path / "built")],
+        env={"PYTHONPATH": tree.STAGED.name},
+        timeout=900,
+        cwd=tree.BUILD,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 unclosed handle:\n    <DebugHandle 0x" in done.stdout
     assert " for 42>" in done.stdout
