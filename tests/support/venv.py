@@ -36,7 +36,9 @@ def venv_with_setuptools(version: str) -> Path:
             shutil.rmtree(folder, ignore_errors=True)
             subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
             wanted = "setuptools" if version == "newest" else f"setuptools=={version}"
-            command = [str(python), "-m", "pip", "install", "-q", "--upgrade", wanted, "wheel"]
+            # pip 23.1 is the first that hands on every one of several --config-settings.
+            wanted_too = ["wheel", "pip>=23.1"]
+            command = [str(python), "-m", "pip", "install", "-q", "--upgrade", wanted, *wanted_too]
             subprocess.run([*command, "--disable-pip-version-check"], check=True)
             ready.touch()
     return python
