@@ -10,8 +10,10 @@ if(NOT HPY_CLANG_TIDY)
   return()
 endif()
 
-# CPython 3.13 looks for the atomics of GCC 4.9 or newer, and clang says that it is GCC 4.2.
-set(_tidy_arguments --extra-arg=-D_Py_USE_GCC_BUILTIN_ATOMICS=1)
+# CPython 3.13 looks for the atomics of GCC 4.9 or newer, and clang says that it is GCC 4.2. Options that
+# only gcc knows stand in the compile commands.
+set(_tidy_arguments --extra-arg=-D_Py_USE_GCC_BUILTIN_ATOMICS=1
+  --extra-arg=-Wno-unknown-warning-option)
 set(_stamps "")
 file(GLOB _headers CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/*/*.h" "${PROJECT_SOURCE_DIR}/*/*.inc"
   "${PROJECT_SOURCE_DIR}/include/hpy/*.h")
