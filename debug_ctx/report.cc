@@ -1,16 +1,13 @@
-// Violations of the debug context: built from what the tables know, and dealt with by the policy.
+// What wrappers refuse: handles, contexts, builders and trackers that may not be used; and leaks.
 #include "debug_ctx/report.h"
 
-#include <unistd.h>
-
-#include <cstdlib>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "debug_ctx/api_call.h"
-#include "leakdetector/json.h"
+#include "debug_ctx/policy.h"
+#include "debug_ctx/story.h"
 #include "leakdetector/text.h"
 
 namespace hpy::debug_ctx {
@@ -21,193 +18,9 @@ using handles::Origin;
 using handles::Slot;
 using handles::Validity;
 using leakdetector::Kind;
-using leakdetector::Stack;
 using leakdetector::Violation;
 
 namespace {
-
-constexpr int kPythonFrames = 64;
-constexpr int kFramesOfMistake = 64;  // `at` is captured also where traces are switched off
-
-// What the reports of one mistake have in common: where it is made.
-struct Place {
-  State& state;
-  const Call& call;
-  const SlotInfo* info;              // null: the return from the function
-  const stacktrace::CallSite* site;  // null where `info` is
-};
-
-Stack Filtered(State& state, stacktrace::StackId native) {
-  Stack stack = state.filter.Apply(stacktrace::Symbolize(native));
-  stack.truncated = stacktrace::Lookup(native).truncated;
-  return stack;
-}
-
-Stack FunctionStack(State& state, uint32_t function) {
-  const uintptr_t entry = state.functions[function].entry;
-  if (entry == 0) return {};
-  return state.filter.Apply(stacktrace::SymbolizeAddress(entry, false));
-}
-
-Stack AtStack(const Place& place) {
-  Stack stack;
-  if (place.site == nullptr) {
-    stack = FunctionStack(place.state, place.call.function);
-  } else {
-    stack = Filtered(
-        place.state,
-        stacktrace::Capture(*place.site, {place.call.stop_sp, place.call.entry, kFramesOfMistake}));
-  }
-  if (place.state.settings.python_stacks) {
-    stack.python = place.state.host.PythonFrames(kPythonFrames);
-  }
-  return stack;
-}
-
-Stack OpenedStack(State& state, const Slot& slot) {
-  Stack stack = static_cast<Origin>(slot.origin) == Origin::kArgument
-                    ? FunctionStack(state, slot.function)
-                    : Filtered(state, state.stories.Native(slot.opened));
-  stack.python = state.stories.Python(slot.opened);
-  return stack;
-}
-
-void NameFunction(const State& state, uint32_t number, Violation* violation) {
-  const Function& function = state.functions[number];
-  if (!function.module.empty()) violation->module = function.module;
-  if (!function.name.empty()) violation->function = function.name;
-}
-
-uint64_t OrderOf(const State& state, const HandleTable& table, const Slot& slot) {
-  // Counted as an author counts: from 1, without the context's constants.
-  static constexpr uint64_t kConstants = 0
-#define HPY_HANDLE(...) +1
-#include "hpy/abi/context.inc"
-      ;
-  return &table == &state.table ? slot.order - kConstants + 1 : slot.order + 1;
-}
-
-// What is known of a handle, and its `opened` and `closed` stacks. `table` is the one that it is of.
-void TellStory(const Place& place, const HandleTable& table, HPy handle, Violation* violation) {
-  State& state = place.state;
-  violation->handle = leakdetector::HandleInfo{static_cast<uint64_t>(handle._i), 0, {}, {}};
-  const Slot* slot = table.SlotOf(handle);
-  if (slot == nullptr) return;
-  if (!table.HasStory(*slot, handle)) {
-    // In the message, for that is all that a line of the report file has besides the nulls.
-    violation->message = leakdetector::ComposeMessage(
-        violation->kind, std::string(leakdetector::MessageWithoutHelp(*violation)) +
-                             ", so long ago that its story (where it was opened and closed) was "
-                             "recycled (the setting closed_handles, "
-                             "HPY_DEBUG_CLOSED_HANDLES, keeps more of them)");
-    return;
-  }
-  const bool constant = static_cast<Origin>(slot->origin) == Origin::kConstant;
-  if (!constant) violation->handle->order = OrderOf(state, table, *slot);
-
-  if (&table == &state.table) {
-    const Slot* witness = slot->is_open() || slot->kept ? slot : table.FindSameObject(*slot);
-    if (witness != nullptr) {
-      violation->handle->repr = state.host.Repr(witness->wrapped());
-      violation->handle->type = state.host.TypeName(witness->wrapped());
-    }
-  }
-  if (constant) return;
-  // A handle of this very call was opened, and closed, while these Python frames were in progress.
-  const bool of_this_call = slot->order >= place.call.first_order && violation->at.has_value();
-  violation->opened = OpenedStack(state, *slot);
-  if (of_this_call && violation->opened->python.empty()) {
-    violation->opened->python = violation->at->python;
-  }
-  if (slot->is_open()) return;
-  if (static_cast<Origin>(slot->origin) == Origin::kArgument ||
-      static_cast<Ending>(slot->ending) == Ending::kReturned) {
-    violation->closed = FunctionStack(state, slot->function);
-  } else {
-    violation->closed = Filtered(state, state.stories.Native(slot->closed));
-  }
-  if (of_this_call) violation->closed->python = violation->at->python;
-}
-
-Violation Begin(const Place& place, Kind kind, std::string_view what) {
-  Violation violation;
-  violation.kind = kind;
-  violation.message = leakdetector::ComposeMessage(kind, what);
-  if (place.info != nullptr) violation.api = place.info->api;
-  NameFunction(place.state, place.call.function, &violation);
-  violation.at = AtStack(place);
-  return violation;
-}
-
-// The texts that HPy 0.9 ends the process with: tools look for them.
-const char* FatalText(Kind kind) {
-  switch (kind) {
-    case Kind::kUseAfterClose:
-    case Kind::kDoubleClose:
-    case Kind::kCloseOfArgument:
-    case Kind::kCloseOfConstant:
-    case Kind::kReturnOfArgument:
-    case Kind::kReturnOfConstant:
-    case Kind::kReturnOfClosed:
-      return "Invalid usage of already closed handle";
-    case Kind::kBuilderAfterBuild:
-      return "Invalid usage of already closed builder";
-    case Kind::kStaleContext:
-      return "Error: Wrong HPy Context!";
-    default:
-      return nullptr;
-  }
-}
-
-void WriteError(std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = write(STDERR_FILENO, text.data(), text.size());
-    if (written <= 0) return;
-    text.remove_prefix(static_cast<size_t>(written));
-  }
-}
-
-[[noreturn]] void Abort(State& state, const Violation& violation) {
-  WriteError(leakdetector::ToText(violation, {}));
-  const char* fatal = FatalText(violation.kind);
-  if (violation.kind == Kind::kStaleContext) WriteError("Error: Wrong HPy Context!\n");
-  state.host.Fatal(fatal != nullptr ? fatal : violation.message.c_str());
-  std::abort();  // a host that returns from Fatal
-}
-
-void Emit(State& state, const Violation& violation) {
-  state.violations++;
-  if (state.report_file != nullptr) state.report_file->Append(leakdetector::ToJson(violation));
-  state.host.Notify(violation);
-}
-
-// Deals with a violation as the policy says. Afterwards, where `can_fail`, an exception is set; where
-// not, it may have been deferred to the return of the function.
-void Report(State& state, Call& call, Violation violation, bool can_fail) {
-  Emit(state, violation);
-  switch (state.settings.policy) {
-    case Policy::kAbort:
-      Abort(state, violation);
-    case Policy::kWarn:
-      if (state.host.Warn(violation)) {
-        if (can_fail) {
-          state.host.Raise(violation, HPy_NULL);
-        } else {
-          call.warned = std::make_unique<Violation>(std::move(violation));
-        }
-        return;
-      }
-      if (can_fail) return;  // the warning was turned into an exception, which is as good
-      state.universal->ctx_Err_Clear(state.universal);
-      [[fallthrough]];
-    case Policy::kRaise:
-      if (can_fail) {
-        state.host.Raise(violation, HPy_NULL);
-      } else {
-        call.deferred.push_back(std::move(violation));
-      }
-  }
-}
 
 std::string Given(const SlotInfo& info, std::string_view what) {
   return std::string(info.api) + " was given " + std::string(what);
@@ -390,19 +203,6 @@ HPy OnInvalidResult(State& state, Call& call, HPy result) {
   TellStory(place, state.table, result, &violation);
   Report(state, call, std::move(violation), /*can_fail=*/true);
   return HPy_NULL;
-}
-
-bool RaiseDeferred(State& state, Call& call, bool failed) {
-  const std::unique_ptr<Violation> warned = std::move(call.warned);
-  if (warned != nullptr && failed && !state.universal->ctx_Err_Occurred(state.universal)) {
-    state.host.Raise(*warned, HPy_NULL);
-  }
-  if (call.deferred.empty()) return false;
-  // Each becomes the context of the next.
-  for (const Violation& violation : std::exchange(call.deferred, {})) {
-    state.host.Raise(violation, HPy_NULL);
-  }
-  return true;
 }
 
 std::vector<Slot*> OpenSlots(State& state, int64_t generation) {

@@ -1,4 +1,4 @@
-// From a mistake to its report: building the violation, and what each policy does with it.
+// Results, leaks and closed handles that the rest of the debug context reports.
 #ifndef HPY_DEBUG_CTX_REPORT_H_
 #define HPY_DEBUG_CTX_REPORT_H_
 
@@ -16,10 +16,6 @@ namespace hpy::debug_ctx {
 // A result that the extension may not return. The universal handle to give to Python, owned, in the
 // one case where an older hook lets it pass; else null with an exception set.
 HPy OnInvalidResult(State& state, Call& call, HPy result);
-
-// Raises what was deferred during a call of a function, which `failed` (returned its error value) or
-// not. True when there was any; then an exception is set, and the result must be given up.
-bool RaiseDeferred(State& state, Call& call, bool failed);
 
 // The handles that extensions opened in this generation or later and that are still open, oldest first:
 // no constants, and no arguments of calls in progress.

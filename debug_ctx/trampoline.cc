@@ -6,6 +6,7 @@
 
 #include "absl/container/inlined_vector.h"
 #include "debug_ctx/call.h"
+#include "debug_ctx/policy.h"
 #include "debug_ctx/report.h"
 #include "debug_ctx/state.h"
 #include "debug_ctx/wrapper.h"

@@ -1,0 +1,24 @@
+// What is done with a violation: the report file, those who subscribed, and the policy.
+#ifndef HPY_DEBUG_CTX_POLICY_H_
+#define HPY_DEBUG_CTX_POLICY_H_
+
+#include "debug_ctx/call.h"
+#include "debug_ctx/state.h"
+#include "leakdetector/violation.h"
+
+namespace hpy::debug_ctx {
+
+// Deals with a violation as the policy says. Afterwards, where `can_fail`, an exception is set; where
+// not, it may have been deferred to the return of the function.
+void Report(State& state, Call& call, leakdetector::Violation violation, bool can_fail);
+
+// The part of it that every policy has: counted, written to the report file, told to subscribers.
+void Emit(State& state, const leakdetector::Violation& violation);
+
+// Raises what was deferred during a call of a function, which `failed` (returned its error value) or
+// not. True when there was any; then an exception is set, and the result must be given up.
+bool RaiseDeferred(State& state, Call& call, bool failed);
+
+}  // namespace hpy::debug_ctx
+
+#endif  // HPY_DEBUG_CTX_POLICY_H_
