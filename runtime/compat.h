@@ -20,6 +20,14 @@
 #define HPY_COMPAT_OWN_FROM_METACLASS 1
 #endif
 
+/* A field of a struct sequence without a name. Before 3.11 CPython declares its mark and does not export
+ * it: there the field is one with HPy's own name for such fields. */
+#if PY_VERSION_HEX >= 0x030B0000
+#define HPY_COMPAT_UNNAMED_FIELD PyStructSequence_UnnamedField
+#else
+#define HPY_COMPAT_UNNAMED_FIELD HPyStructSequence_UnnamedField
+#endif
+
 /* Slots that came after 3.9. */
 #if PY_VERSION_HEX >= 0x030A0000
 #define HPY_COMPAT_NEW_SLOTS(S) S(am_send, as_async)

@@ -48,6 +48,8 @@ static int check_count(HPyContext *ctx, HPy_ssize_t wanted, HPy_ssize_t given) {
 
 #ifdef HPY_ABI_CPYTHON
 
+#include "compat.h"
+
 /* The handle for a new reference, which it takes over. */
 static HPy take_over(HPyContext *ctx, PyObject *object) {
   HPy h = HPy_FromPyObject(ctx, object);
@@ -69,7 +71,7 @@ HPy HPyStructSequence_NewType(HPyContext *ctx, HPyStructSequence_Desc *desc) {
   for (i = 0; i < n; i++) {
     const HPyStructSequence_Field *field = &desc->fields[i];
     cpy_desc.fields[i].name =
-        field->name == HPyStructSequence_UnnamedField ? PyStructSequence_UnnamedField : field->name;
+        field->name == HPyStructSequence_UnnamedField ? HPY_COMPAT_UNNAMED_FIELD : field->name;
     cpy_desc.fields[i].doc = field->doc;
   }
   type = PyStructSequence_NewType(&cpy_desc);

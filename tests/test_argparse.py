@@ -7,6 +7,7 @@ variable that still has the pattern comes back as Ellipsis.
 
 import ctypes
 import struct
+import sys
 from types import ModuleType
 from typing import Any, Callable
 
@@ -291,8 +292,12 @@ def test_n_takes_ints_only(mod: ModuleType) -> None:
     assert mod.parse("n", False, True) == [1]
 
 
+# Before 3.10 CPython converts through __int__, with a DeprecationWarning.
+NO_INTEGERS: list[object] = ["1", None, b"1"] + ([1.0] if sys.version_info >= (3, 10) else [])
+
+
 @pytest.mark.parametrize("unit", [*"bBhHiIlkLKn"])
-@pytest.mark.parametrize("value", ["1", 1.0, None, b"1"])
+@pytest.mark.parametrize("value", NO_INTEGERS)
 def test_wrong_type_for_an_integer(mod: ModuleType, unit: str, value: object) -> None:
     message(TypeError, mod.parse, unit, False, value)
 
@@ -626,6 +631,8 @@ def test_any_positional(mod: ModuleType, fmt: str, tracker: bool, args: list[Any
         return
     assert len(args) <= len(values)
     for unit, arg, value in zip(fmt.replace("|", ""), args, values):
+        if unit in "hilLn" and isinstance(arg, float):  # see NO_INTEGERS
+            arg = int(arg)
         if unit in "OshilLn" and not isinstance(arg, Index):
             assert value is arg or value == arg
         if unit == "p":

@@ -5,6 +5,7 @@
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -272,7 +273,9 @@ def test_seed_003_S15_universal_with_a_stub(project: Project) -> None:
 def test_seed_003_S16_add_ints(hpy_module: ModuleFactory) -> None:
     simple = hpy_module(SIMPLE_WITH_ADD_INTS, name="simple")
     assert simple.add_ints(40, 2) == 42
-    wrong: list[tuple[object, ...]] = [(), (1,), (1, 2, 3), (1, "2"), (1.5, 2)]
+    wrong: list[tuple[object, ...]] = [(), (1,), (1, 2, 3), (1, "2")]
+    if sys.version_info >= (3, 10):  # before, CPython converts a float with a DeprecationWarning
+        wrong.append((1.5, 2))
     for args in wrong:
         with pytest.raises(TypeError):
             simple.add_ints(*args)
