@@ -51,6 +51,8 @@ class Host {
   virtual bool Warn(const leakdetector::Violation& violation) = 0;
   // Tells those who subscribed.
   virtual void Notify(const leakdetector::Violation& violation) = 0;
+  // Whether the user knows of it already and wants to hear no more of it.
+  virtual bool Suppressed(const leakdetector::Violation&) { return false; }
   // Ends the process the way HPy_FatalError does. Any thread.
   [[noreturn]] virtual void Fatal(const char* message) = 0;
 

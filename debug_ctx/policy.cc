@@ -56,19 +56,22 @@ void WriteError(std::string_view text) {
 
 }  // namespace
 
-void Emit(State& state, const Violation& violation) {
-  state.violations++;
+bool Emit(State& state, const Violation& violation) {
   if (state.report_file != nullptr) state.report_file->Append(leakdetector::ToJson(violation));
+  if (state.host.Suppressed(violation)) return true;
+  state.violations++;
   state.host.Notify(violation);
+  return false;
 }
 
 void Report(State& state, Call& call, Violation violation, bool can_fail) {
-  Emit(state, violation);
-  switch (state.settings.policy) {
+  const bool suppressed = Emit(state, violation);
+  // A suppressed one is as a warning that nobody sees: the call itself cannot but fail.
+  switch (suppressed ? Policy::kWarn : state.settings.policy) {
     case Policy::kAbort:
       Abort(state, violation);
     case Policy::kWarn:
-      if (state.host.Warn(violation)) {
+      if (suppressed || state.host.Warn(violation)) {
         if (can_fail) {
           state.host.Raise(violation, HPy_NULL);
         } else {

@@ -12,8 +12,9 @@ namespace hpy::debug_ctx {
 // not, it may have been deferred to the return of the function.
 void Report(State& state, Call& call, leakdetector::Violation violation, bool can_fail);
 
-// The part of it that every policy has: counted, written to the report file, told to subscribers.
-void Emit(State& state, const leakdetector::Violation& violation);
+// The part of it that every policy has: written to the report file, counted, told to subscribers. True
+// when it is suppressed: then it is only written to the report file.
+bool Emit(State& state, const leakdetector::Violation& violation);
 
 // Raises what was deferred during a call of a function, which `failed` (returned its error value) or
 // not. True when there was any; then an exception is set, and the result must be given up.

@@ -167,6 +167,19 @@ void CPythonHost::Notify(const leakdetector::Violation& violation) {
   Py_XDECREF(json);
 }
 
+bool CPythonHost::Suppressed(const leakdetector::Violation& violation) {
+  if (callbacks.suppressed == nullptr) return false;
+  const PendingException pending;
+  PyObject* json = JsonText(violation);
+  PyObject* result =
+      json != nullptr ? PyObject_CallFunctionObjArgs(callbacks.suppressed, json, nullptr) : nullptr;
+  if (result == nullptr) PyErr_WriteUnraisable(callbacks.suppressed);
+  const bool suppressed = result == Py_True;
+  Py_XDECREF(result);
+  Py_XDECREF(json);
+  return suppressed;
+}
+
 void CPythonHost::Fatal(const char* message) { Py_FatalError(message); }
 
 bool CPythonHost::HasHook(debug_ctx::Hook hook) {

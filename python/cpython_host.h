@@ -18,6 +18,7 @@ struct Callbacks {
   PyObject* error_factory = nullptr;    // (json, class or None) -> exception instance
   PyObject* warning_factory = nullptr;  // (json): issues the warning
   PyObject* on_violation = nullptr;     // (json): tells the subscribers
+  PyObject* suppressed = nullptr;       // (json) -> bool
   PyObject* invalid_handle = nullptr;   // the older hooks, ()
   PyObject* invalid_builder = nullptr;
 };
@@ -34,6 +35,7 @@ class CPythonHost final : public debug_ctx::Host {
   void Raise(const leakdetector::Violation& violation, HPy also) override;
   bool Warn(const leakdetector::Violation& violation) override;
   void Notify(const leakdetector::Violation& violation) override;
+  bool Suppressed(const leakdetector::Violation& violation) override;
   [[noreturn]] void Fatal(const char* message) override;
   bool HasHook(debug_ctx::Hook hook) override;
   void CallHook(debug_ctx::Hook hook) override;

@@ -237,6 +237,10 @@ PyObject* SetViolationCallback(PyObject*, PyObject* callable) {
   return SetCallback(&Callbacks::on_violation, callable);
 }
 
+PyObject* SetSuppressionCallback(PyObject*, PyObject* callable) {
+  return SetCallback(&Callbacks::suppressed, callable);
+}
+
 PyObject* ViolationCount(PyObject*, PyObject*) {
   DebugState* debug = GetDebugState();
   return debug == nullptr ? nullptr : PyLong_FromUnsignedLongLong(debug->state.violations);
@@ -254,6 +258,8 @@ PyMethodDef functions[] = {
     {"set_warning_factory", SetWarningFactory, METH_O,
      "Sets what issues the warning for JSON text."},
     {"set_violation_callback", SetViolationCallback, METH_O, "Sets who is told of each violation."},
+    {"set_suppression_callback", SetSuppressionCallback, METH_O,
+     "Sets who says of each violation whether it is suppressed."},
     {"violation_count", ViolationCount, METH_NOARGS, "How many violations were reported so far."},
     {nullptr, nullptr, 0, nullptr},
 };

@@ -72,3 +72,9 @@ def set_warning_factory(factory: Callable[[str], object], /) -> None:
 
 def set_violation_callback(callback: Callable[[str], object] | None, /) -> None:
     """`callback(json)` is told of each violation; None: nobody is."""
+
+def set_suppression_callback(callback: Callable[[str], bool] | None, /) -> None:
+    """`callback(json)` says of each mistake whether it is suppressed.
+
+    Then it is only written to the report file, and nothing fails but the call that must.
+    """

@@ -69,7 +69,8 @@ class LeakDetector:
 
     A context manager, and a decorator of functions (also async and generator functions), which
     watches each call of its own. Detectors may be nested: each reports what was opened since its
-    own start. `ignore(leak)` is asked about each DebugHandle, and a true answer leaves it out.
+    own start. `ignore(leak)` is asked about each DebugHandle, and a true answer leaves it out; so
+    do the suppressions in force (hpy.debug.suppressions), but not out of the report file.
 
     After stop(), `leaks` has what it found, as DebugHandle objects, and `violations` the stories.
     """
@@ -103,12 +104,12 @@ class LeakDetector:
             kept = [not self._ignore(leak) for leak in leaks]
             stories = [s for i, s in enumerate(stories) if i >= len(kept) or kept[i]]
             leaks = [leak for leak, keep in zip(leaks, kept) if keep]
-        self.leaks = leaks
-        self.violations = [Violation.from_json(story) for story in stories]
-        if not leaks and not stories:
-            return
-        reporting.report_leaks(stories, self.violations)
-        raise HPyLeakError(self.leaks, self.violations)
+        violations = [Violation.from_json(story) for story in stories]
+        kept = reporting.report_leaks(stories, violations)
+        self.leaks = [leak for leak, keep in zip(leaks, kept) if keep]
+        self.violations = [violation for violation, keep in zip(violations, kept) if keep]
+        if self.leaks or self.violations:
+            raise HPyLeakError(self.leaks, self.violations)
 
     def __enter__(self) -> LeakDetector:
         self.start()

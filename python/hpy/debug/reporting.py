@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import traceback
 import warnings
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Callable
 
+from hpy.debug import suppressions
 from hpy.debug.native import native
 from hpy.debug.violation import HPyDebugWarning, Violation
 
@@ -59,20 +61,50 @@ def on_violation(callback: Callable[[Violation], object]) -> Subscription:
     return subscription
 
 
-def report_leaks(stories: Sequence[str], violations: Sequence[Violation]) -> None:
-    """Appends what is new to the report file and tells the subscribers."""
+def report_leaks(stories: Sequence[str], violations: Sequence[Violation]) -> list[bool]:
+    """Appends what is new to the report file and tells the subscribers.
+
+    Returns for each whether it is to be shown: it is not when a suppression is about it, which is
+    counted once.
+    """
+    shown = []
+    known = suppressions.active() if violations else suppressions.Suppressions()
     for story, violation in zip(stories, violations):
-        if hash(story) in _reported:
-            continue
-        _reported.add(hash(story))
-        native().append_report(story)
-        _tell_subscribers(violation)
+        new = hash(story) not in _reported
+        keep = not (known.suppresses(violation) if new else known.know(violation))
+        shown.append(keep)
+        if new:
+            _reported.add(hash(story))
+            native().append_report(story)
+            if keep:
+                _tell_subscribers(violation)
+    return shown
 
 
 def connect(module: Any) -> None:
     """Gives the native module the functions that make our errors and warnings."""
     module.set_error_factory(_make_error)
     module.set_warning_factory(_issue_warning)
+    module.set_suppression_callback(_is_suppressed)
+
+
+def _is_suppressed(story: str) -> bool:
+    """Whether nothing is to be heard of a mistake but its line in the report file. Counts it.
+
+    Asked once for each mistake, before the subscribers and the policy.
+    """
+    try:
+        known = suppressions.active()
+    except suppressions.SuppressionError as error:
+        _tell_once(f"suppressions are not used: {error}")
+        return False
+    return bool(known) and known.suppresses(Violation.from_json(story))
+
+
+@functools.cache
+def _tell_once(message: str) -> None:
+    if sys.stderr is not None:
+        print(f"hpy.debug: {message}", file=sys.stderr)
 
 
 def _make_error(story: str, also: type[BaseException] | None) -> BaseException:

@@ -43,7 +43,7 @@ class Setting:
 
 
 class _NotAllowedError(Exception):
-    """A value of the right type that is none of those allowed."""
+    """A value of the right type that is none of those allowed. Its text, if any, says more."""
 
 
 def _choice(name: str, default: str, help: str, *choices: str) -> Setting:
@@ -118,13 +118,29 @@ def _path(name: str, help: str, *, native: bool, writes: bool) -> Setting:
             raise _NotAllowedError
         if os.path.isdir(path):
             raise _NotAllowedError
+        if not writes:
+            _read_suppressions(path)
         return path
 
     def parse(text: str) -> str | None:
         return check(text) if text else None
 
-    expected = "the path of a file in a folder that exists, or None" if writes else "a path or None"
+    expected = (
+        "the path of a file in a folder that exists, or None"
+        if writes
+        else "the path of a file of suppressions, or None"
+    )
     return Setting(name, None, help, expected, check, parse, native)
+
+
+def _read_suppressions(path: str) -> None:
+    """Now, and not when the first violation is to be looked up in them."""
+    from hpy.debug import suppressions
+
+    try:
+        suppressions.read_file(path)
+    except suppressions.SuppressionError as error:
+        raise _NotAllowedError(str(error)) from None
 
 
 def _int(text: str) -> int:
@@ -262,8 +278,8 @@ def check(name: str, value: Any) -> Any:
     except TypeError:
         found = f"{value!r}, of type {type(value).__name__}"
         raise TypeError(f"{name} must be {setting.expected}; it is {found}") from None
-    except _NotAllowedError:
-        raise ValueError(f"{name} must be {setting.expected}; it is {value!r}") from None
+    except _NotAllowedError as error:
+        raise ValueError(_refusal(name, setting, value, error)) from None
 
 
 def parse(name: str, text: str) -> Any:
@@ -271,8 +287,13 @@ def parse(name: str, text: str) -> Any:
     setting = _find(name)
     try:
         return setting.parse(text)
-    except (TypeError, _NotAllowedError):
-        raise ValueError(f"{name} must be {setting.expected}; it is {text!r}") from None
+    except (TypeError, _NotAllowedError) as error:
+        raise ValueError(_refusal(name, setting, text, error)) from None
+
+
+def _refusal(name: str, setting: Setting, value: object, error: Exception) -> str:
+    more = f" ({error})" if isinstance(error, _NotAllowedError) and str(error) else ""
+    return f"{name} must be {setting.expected}; it is {value!r}{more}"
 
 
 def apply_environment(environment: Mapping[str, str] = os.environ) -> None:
@@ -283,11 +304,9 @@ def apply_environment(environment: Mapping[str, str] = os.environ) -> None:
             continue
         try:
             _set(name, parse(name, text))
-        except ValueError:
-            _tell(
-                f"the variable {setting.variable} must be {setting.expected}; it is {text!r}. "
-                f"The default, {setting.default}, is used"
-            )
+        except ValueError as error:
+            told = str(error)[len(name) :]
+            _tell(f"the variable {setting.variable}{told}. The default, {setting.default}, is used")
     known = {setting.variable: setting for setting in SETTINGS.values()}
     for variable in environment:
         if variable.startswith("HPY_DEBUG_") and variable not in known:
