@@ -252,8 +252,8 @@ def line_for(violation: Violation) -> str:
 def _pattern_of(frame: NativeFrame | PythonFrame) -> str:
     if frame.function:
         return _literally(frame.function)
-    if isinstance(frame, NativeFrame) and frame.library is not None:
-        return f"*@{_literally(os.path.basename(frame.library))}+{frame.offset or 0:#x}"
+    if isinstance(frame, NativeFrame) and frame["library"] is not None:
+        return f"*@{_literally(os.path.basename(frame['library']))}+{frame.offset or 0:#x}"
     return "*"
 
 
@@ -288,8 +288,8 @@ def _frame_matches(pattern: str, frame: NativeFrame | PythonFrame) -> bool:
     if not at:
         return True
     places = [f"{frame.file}:{frame.line}", frame.file] if frame.file is not None else []
-    if isinstance(frame, NativeFrame) and frame.library is not None:
-        places += [f"{frame.library}+{frame.offset or 0:#x}", frame.library]
+    if isinstance(frame, NativeFrame) and frame["library"] is not None:
+        places += [f"{frame['library']}+{frame.offset or 0:#x}", frame["library"]]
     ends = (place, f"*/{place}")
     return any(fnmatch.fnmatchcase(p, end) for p in places if p is not None for end in ends)
 
