@@ -24,16 +24,18 @@ function(hpy_static target abi name folder includes)
   target_compile_definitions(${target} PRIVATE HPY HPY_ABI_${abi})
   target_compile_options(${target} PRIVATE -pedantic)
   # Their debug information names them as if the extension's build had compiled them, from where they are
-  # installed: so reports know these frames for our own, and nobody's home folder is shipped.
+  # installed: so reports know these frames for our own, and nobody's home folder is shipped. Not through
+  # ccache: where its base_dir is set, it rewrites the very paths that are mapped here.
   target_compile_options(${target} PRIVATE
     "-fdebug-prefix-map=${PROJECT_SOURCE_DIR}/runtime=hpy/devel/src/runtime"
-    "-fdebug-prefix-map=${HPY_ROOTS}/public=hpy/devel/include")
+    "-fdebug-prefix-map=${HPY_ROOTS}/public=hpy/devel/include"
+    "-fdebug-prefix-map=${PROJECT_BINARY_DIR}=.")
   if(HPY_SANITIZE)
     target_compile_options(${target} PRIVATE -fno-sanitize=all)
   endif()
   target_include_directories(${target} PRIVATE ${runtime_INCLUDES})
   target_include_directories(${target} SYSTEM PRIVATE ${includes})
-  set_target_properties(${target} PROPERTIES OUTPUT_NAME ${name}
+  set_target_properties(${target} PROPERTIES OUTPUT_NAME ${name} C_COMPILER_LAUNCHER ""
     ARCHIVE_OUTPUT_DIRECTORY "${HPY_PACKAGE}/devel/lib/${folder}")
 endfunction()
 
