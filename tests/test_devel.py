@@ -207,10 +207,14 @@ def test_abis_have_build_folders_of_their_own(
                 assert project.files(f"build/{folder}") == {"example.py", library(abi)}
 
 
-def test_folders_of_build_ext_are_taken_as_they_are(project: Project) -> None:
+def test_folders_that_were_asked_for_are_taken_as_they_are(project: Project) -> None:
     where = ["--build-lib=out", "--build-temp=out"]
     project.setup("--hpy-abi=universal", "--hpy-use-static-libs", "build_ext", *where)
     assert {"example.py", library("universal")} <= project.files("out")
+    assert not (project.folder / "build").exists()
+    where = ["--build-lib=lib", "--build-temp=temp"]
+    project.setup("--hpy-abi=universal", "--hpy-use-static-libs", "build", *where)
+    assert {"example.py", library("universal")} <= project.files("lib")
     assert not (project.folder / "build").exists()
 
 
@@ -245,6 +249,87 @@ def test_wheel(make_project: ProjectFactory, setuptools: str, abi: str) -> None:
     assert project.doc(path="site") == abi
 
 
+@pytest.mark.promise("ABI-08", "ABI-21")
+def test_one_universal_wheel_for_every_python(
+    make_project: ProjectFactory, setuptools: str, tmp_path: Path
+) -> None:
+    """pip installs it for each CPython here, and those that the tree is built for import it."""
+    project = make_project(setuptools)
+    project.setup("--hpy-abi=universal", "--hpy-use-static-libs", "bdist_wheel")
+    (wheel,) = (project.folder / "dist").glob("*.whl")
+    assert re.search(r"-1\.0-py3-none-linux_\w+\.whl$", wheel.name), wheel.name
+    with zipfile.ZipFile(wheel) as archive:
+        (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/WHEEL"))
+        assert "Root-Is-Purelib: false" in archive.read(metadata).decode()
+    if setuptools != "newest":
+        return
+    pythons = subprocess.run(
+        [str(tree.REPOSITORY / "cmake" / "find_pythons.sh")],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout.split()
+    if len(pythons) < 2:
+        pytest.skip("needs two CPythons")
+    installed = imported = 0
+    for i, python in enumerate(pythons):
+        site = str(tmp_path / f"site-{i}")
+        done = project.run(
+            *("-m", "pip", "--python", python, "install", "--no-deps", "--no-index"),
+            *("--target", site, str(wheel)),
+            env={"PYTHONPATH": ""},
+        )
+        if "This version of pip does not support python" in done.stderr:
+            continue
+        installed += 1
+        assert done.returncode == 0, f"{python}: {done.stdout}{done.stderr}"
+        code = f"""if 1:
+            import sys
+            sys.path.insert(0, {site!r})
+            try:
+                import hpy.universal
+            except ImportError:
+                sys.exit("the tree is not built for it")
+            import example
+            print(example.add(40, 2))
+        """
+        command = [python, "-c", code]
+        done = subprocess.run(
+            command, env=environment(), capture_output=True, text=True, check=False
+        )
+        if "the tree is not built for it" not in done.stderr:
+            assert (done.stdout, done.stderr) == ("42\n", ""), python
+            imported += 1
+    assert installed >= 2
+    assert imported
+
+
+def test_wheels_for_one_python(make_project: ProjectFactory) -> None:
+    """Those of other ABIs or with an ordinary extension, and what the project asked for."""
+    plain = ",\n    ext_modules=[Extension('plain', sources=['plain.c'])],\n)"
+    project = make_project()
+    project.write(
+        "plain.c",
+        """\
+        #include <Python.h>
+        static PyModuleDef def = { PyModuleDef_HEAD_INIT, "plain" };
+        PyMODINIT_FUNC PyInit_plain(void) { return PyModule_Create(&def); }
+        """,
+    )
+
+    def tag(*options: str) -> str:
+        shutil.rmtree(project.folder / "dist", ignore_errors=True)
+        project.setup(*options[:1], "--hpy-use-static-libs", "bdist_wheel", *options[1:])
+        (wheel,) = (project.folder / "dist").glob("*.whl")
+        return wheel.name
+
+    python = f"cp{sys.version_info[0]}{sys.version_info[1]}"
+    assert f"-{python}-{python}-linux" in tag("--hpy-abi=hybrid")
+    assert "-py39-none-linux" in tag("--hpy-abi=universal", "--python-tag=py39")
+    project.write("setup.py", SETUP.replace(",\n)", plain))
+    assert f"-{python}-{python}-linux" in tag("--hpy-abi=universal")
+
+
 @pytest.mark.parametrize("version", [v for v in versions() if v != "newest"])
 def test_egg_is_not_one_to_load_from_zipped(
     make_project: ProjectFactory, version: str, tmp_path: Path
@@ -261,19 +346,35 @@ def test_egg_is_not_one_to_load_from_zipped(
     assert project.doc(path=str(egg_folder)) == "universal"
 
 
-def test_editable_installation(project: Project, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["lenient", "strict"])
+@pytest.mark.parametrize("abi", ABIS)
+def test_editable_installation(project: Project, tmp_path: Path, abi: str, mode: str) -> None:
+    """Strict: a folder of links to the files that there were, in place of the project's own."""
     done = project.run(
         *("-m", "pip", "install", "--no-build-isolation", "--no-deps", "--use-pep517"),
-        *(
-            "--prefix",
-            str(tmp_path / "prefix"),
-            "--config-settings=--global-option=--hpy-abi=universal",
-        ),
-        *("--config-settings=--global-option=--hpy-use-static-libs", "-e", "."),
+        *("--prefix", str(tmp_path / "prefix")),
+        f"--config-settings=--global-option=--hpy-abi={abi}",
+        "--config-settings=--global-option=--hpy-use-static-libs",
+        f"--config-settings=editable_mode={mode}",
+        *("-e", "."),
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert {"example.py", library("universal")} <= project.files()
-    assert project.doc() == "universal"
+    (site,) = (tmp_path / "prefix").rglob("site-packages")
+    code = f"""if 1:
+        import os, site
+        os.chdir("/")
+        site.addsitedir({str(site)!r})
+        import example
+        assert example.add(40, 2) == 42
+        print(example.__file__)
+    """
+    done = project.run("-c", code)
+    assert done.returncode == 0, done.stderr
+    file = Path(done.stdout.strip())
+    assert file.name == library(abi)
+    assert file.is_relative_to(project.folder)
+    if mode == "lenient":
+        assert file.parent == project.folder
 
 
 def test_source_distribution_has_no_helper_sources(
@@ -473,6 +574,25 @@ def test_python_h_in_a_universal_extension(make_project: ProjectFactory, setupto
     said = refused(project, "--hpy-abi=universal", "build_ext", "--inplace")
     forbidden = "It is forbidden to #include <Python.h> when targeting the HPy Universal ABI"
     assert forbidden in said
+
+
+@pytest.mark.promise("API-01")
+def test_function_of_cpython_in_a_universal_extension(
+    make_project: ProjectFactory, setuptools: str
+) -> None:
+    """Without its header: it is seen after linking, each time, and the hybrid ABI allows it."""
+    project = make_project(setuptools)
+    declared = "\nextern void PyErr_SetNone(void *);\nvoid use(void) { PyErr_SetNone(0); }\n"
+    project.write("example.c", SOURCE.replace("NAME", "example") + declared)
+    for _ in range(2):
+        said = refused(project, "--hpy-abi=universal", "build_ext", "--inplace")
+        assert "is built for the universal ABI of HPy, but uses PyErr_SetNone of CPython" in said
+        assert "--hpy-abi=hybrid" in said
+        assert "Traceback" not in said
+        assert library("universal") not in project.files()
+    hybrid = declared.replace("extern void PyErr_SetNone(void *);", "#include <Python.h>")
+    project.write("example.c", SOURCE.replace("NAME", "example") + hybrid)
+    project.setup("--hpy-abi=hybrid", "build_ext", "--inplace")
 
 
 def test_unknown_abi(project: Project) -> None:

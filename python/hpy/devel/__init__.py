@@ -8,7 +8,8 @@
 `example.py`, which loads it. `pip install .` needs no option for the CPython ABI; the others are
 chosen with `--config-settings=--global-option=--hpy-abi=universal`.
 
-Other build systems take the folders and sources from `HPyDevel()`, which needs no setuptools.
+Other build systems take the folders and sources from `HPyDevel()`, which needs no setuptools, or
+from `python -m hpy.devel`. CMake has `find_package(HPy)`, and there are files for pkg-config.
 """
 
 from __future__ import annotations
@@ -43,6 +44,16 @@ class HPyDevel:
         self.base_dir = Path(base_dir)
         self.include_dir = self.base_dir / "include"
         self.src_dir = self.base_dir / "src" / "runtime"
+        # For HPy_DIR, where find_package(HPy CONFIG) looks, and for PKG_CONFIG_PATH.
+        self.cmake_dir = self.base_dir / "share" / "cmake" / "HPy"
+        self.pkgconfig_dir = self.base_dir / "lib" / "pkgconfig"
+
+    @staticmethod
+    def get_version() -> str:
+        """The version of hpy."""
+        from hpy.devel.version import __version__
+
+        return __version__
 
     def get_extra_include_dirs(self) -> list[str]:
         """Folders that every HPy extension needs in its include path."""

@@ -50,7 +50,10 @@ if TYPE_CHECKING:
         def get_finalized_command(self, command: str) -> Any: ...
         def warn(self, msg: str) -> None: ...
 
-    class Build(Command): ...
+    class Build(Command):
+        build_lib: str
+        build_platlib: str
+        build_temp: str
 
     class BuildExt(Command):
         build_lib: str
@@ -76,5 +79,11 @@ if TYPE_CHECKING:
     class BdistEgg(Command):
         def get_ext_outputs(self) -> tuple[list[str], list[str]]: ...
 
+    class BdistWheel(Command):
+        python_tag: str
+        root_is_pure: bool
+
+        def get_tag(self) -> tuple[str, str, str]: ...
+
 else:
-    Build = BuildExt = BdistEgg = object
+    Build = BuildExt = BdistEgg = BdistWheel = object

@@ -1,4 +1,4 @@
-"""The commands build, build_ext and bdist_egg of setuptools, made to know HPy extensions.
+"""The commands build, build_ext, bdist_wheel and bdist_egg, made to know HPy extensions.
 
 Each is a subclass of the command that the distribution had before, so it goes with whatever else
 has been put there. Everything that differs between versions of setuptools (58 to the newest) is
@@ -8,18 +8,22 @@ stays false, and only methods that all the versions call are overridden.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import sys
 import sysconfig
 import threading
 from distutils import log  # type: ignore[attr-defined, unused-ignore]
+from distutils.errors import DistutilsModuleError, LinkError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpy.devel.abitag import get_hpy_ext_suffix
-from hpy.devel.bases import BdistEgg, Build, BuildExt
+from hpy.devel.bases import BdistEgg, BdistWheel, Build, BuildExt
 from hpy.devel.extension import abi_of, arguments_for_c, newest, prepare
-from hpy.devel.stub import stub_text
+from hpy.devel.stub import write_stub
+from hpy.devel.symbols import complaint
 
 if TYPE_CHECKING:
     from hpy.devel import HPyDevel
@@ -44,6 +48,11 @@ def fix_distribution(hpydevel: HPyDevel, dist: Distribution) -> None:
         dist.cmdclass["bdist_egg"] = _subclass(
             "bdist_egg", BdistEggMixin, dist.get_command_class("bdist_egg")
         )
+        # Older versions of setuptools have it from the package wheel, which may not be there.
+        with contextlib.suppress(DistutilsModuleError):
+            dist.cmdclass["bdist_wheel"] = _subclass(
+                "bdist_wheel", BdistWheelMixin, dist.get_command_class("bdist_wheel")
+            )
 
 
 def _subclass(name: str, mixin: type, base: type) -> type[Any]:
@@ -84,16 +93,23 @@ def _fix_has_ext_modules(cls: Any) -> None:
 
 
 class BuildMixin(Build):
-    """Build folders of their own for each ABI but cpython: the files of two ABIs never mix."""
+    """Build folders of their own for each ABI but cpython: the files of two ABIs never mix.
+
+    A folder that was asked for, by options or by an editable installation, is taken as it is.
+    """
 
     def finalize_options(self) -> None:
+        given = {name for name in ("build_lib", "build_platlib", "build_temp") if vars(self)[name]}
         super().finalize_options()
         abi = abi_of(self.distribution)
         if abi == "cpython":
             return
-        for name in ("build_lib", "build_platlib", "build_temp"):
-            folder = str(getattr(self, name)).rstrip(os.sep)
-            setattr(self, name, f"{folder}-hpy-{abi}")
+        platlib = self.build_platlib
+        for name in ("build_platlib", "build_temp"):
+            if name not in given:
+                setattr(self, name, f"{getattr(self, name).rstrip(os.sep)}-hpy-{abi}")
+        if "build_lib" not in given and self.build_lib == platlib:
+            self.build_lib = self.build_platlib
 
 
 class BuildExtMixin(BuildExt):
@@ -184,8 +200,19 @@ class BuildExtMixin(BuildExt):
             raise type(error)(f"{error}\n{advice}") from None
         finally:
             ext.sources, ext.extra_objects, ext.depends = sources, objects, depends
+        if self._abi(ext) == "universal":
+            self._check_symbols(library)
         if self._has_stub(ext):
             self._write_stub(library)
+
+    def _check_symbols(self, library: str) -> None:
+        if getattr(self, "dry_run", False) or not sys.platform.startswith("linux"):
+            return
+        text = complaint(library)
+        if text is not None:
+            # What is there would be taken for up to date by the next build.
+            os.unlink(library)
+            raise LinkError(text)
 
     def _compile_helpers(self, ext: Extension, helpers: list[str]) -> list[str]:
         if not helpers:
@@ -221,7 +248,7 @@ class BuildExtMixin(BuildExt):
         stub = _stub_path(library)
         log.info("writing the stub %s of %s", stub, os.path.basename(library))
         if not getattr(self, "dry_run", False):
-            Path(stub).write_text(stub_text(os.path.basename(library)), encoding="utf-8")
+            write_stub(library)
 
     def copy_extensions_to_source(self) -> None:
         super().copy_extensions_to_source()
@@ -302,6 +329,25 @@ class BuildExtMixin(BuildExt):
 def _stub_path(library: str) -> str:
     folder, name = os.path.split(library)
     return os.path.join(folder, name.partition(".")[0] + ".py")
+
+
+class BdistWheelMixin(BdistWheel):
+    """A wheel of universal extensions is for every Python: `py3-none-PLATFORM`."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        python, abi, platform = super().get_tag()
+        dist = self.distribution
+        hpy = _hpy_ext_modules(dist)
+        universal = abi_of(dist) == "universal" and all(
+            any(ext is other for other in hpy) for ext in dist.ext_modules or ()
+        )
+        if not universal or self.root_is_pure:
+            return python, abi, platform
+        # py3 unless the project asked for another one (python_tag in setup.cfg, --python-tag).
+        chosen = "bdist_wheel" in dist.command_options and (
+            "python_tag" in dist.command_options["bdist_wheel"]
+        )
+        return (self.python_tag if chosen else "py3"), "none", platform
 
 
 class BdistEggMixin(BdistEgg):

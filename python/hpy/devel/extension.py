@@ -7,17 +7,11 @@ from distutils.errors import DistutilsError
 from typing import TYPE_CHECKING
 
 from hpy.devel import DEFAULT_HPY_ABI, HPY_ABIS
+from hpy.devel.macros import MACROS
 
 if TYPE_CHECKING:
     from hpy.devel import HPyDevel
     from hpy.devel.bases import Distribution, Extension
-
-# 0.0.4 had one macro, and code written for it may still test it.
-_MACROS = {
-    "cpython": ("HPY", "HPY_ABI_CPYTHON"),
-    "universal": ("HPY", "HPY_ABI_UNIVERSAL", "HPY_UNIVERSAL_ABI"),
-    "hybrid": ("HPY", "HPY_ABI_HYBRID"),
-}
 
 # Arguments that compilers refuse, or warn of, when the source is C.
 _CXX_ONLY = (
@@ -56,7 +50,7 @@ def prepare(extension: Extension, abi: str, hpydevel: HPyDevel, use_static_libs:
             helpers += hpydevel.get_ctx_sources()
     extension.define_macros = [
         *extension.define_macros,
-        *((name, None) for name in _MACROS[abi]),
+        *((name, None) for name in MACROS[abi]),
     ]
     include_dirs = [*extension.include_dirs, *hpydevel.get_extra_include_dirs()]
     if abi == "universal":

@@ -3,9 +3,16 @@
 Python's import system does not know the suffix `.hpy0.so`, so it finds the stub instead. The stub
 uses nothing but the standard library and hpy, for it runs where the extension is used, and there
 may be no setuptools at all.
+
+    python -m hpy.devel --stub example.hpy0.so
+
+This file imports nothing of hpy either, so that CMake can run it as a script.
 """
 
 from __future__ import annotations
+
+import os
+import sys
 
 _TEMPLATE = '''\
 """Loads {file_name}, which lies beside this file.
@@ -43,3 +50,17 @@ __bootstrap__()
 def stub_text(file_name: str) -> str:
     """The source of the stub for the library `file_name`, a name without folders."""
     return _TEMPLATE.format(file_name=file_name, short_name=file_name.partition(".")[0])
+
+
+def write_stub(library: str) -> str:
+    """Writes the stub of `library` beside it, and returns its path."""
+    folder, name = os.path.split(library)
+    path = os.path.join(folder, name.partition(".")[0] + ".py")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(stub_text(name))
+    return path
+
+
+if __name__ == "__main__":
+    for _library in sys.argv[1:]:
+        write_stub(_library)
