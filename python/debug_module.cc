@@ -264,6 +264,16 @@ PyMethodDef functions[] = {
     {nullptr, nullptr, 0, nullptr},
 };
 
+// hpy.debug sets the settings and the functions that make our exceptions, whoever imports us first.
+bool ConnectPython(PyObject* module) {
+  PyObject* access = PyImport_ImportModule("hpy.debug.native");
+  if (access == nullptr) return false;
+  PyObject* done = PyObject_CallMethod(access, "connect", "O", module);
+  Py_DECREF(access);
+  Py_XDECREF(done);
+  return done != nullptr;
+}
+
 int Exec(PyObject* module) {
   PyObject* old = MakeOldModule();
   PyObject* capsule = PyCapsule_New(&capi, HPY_DEBUG_CAPSULE, nullptr);
@@ -280,7 +290,7 @@ int Exec(PyObject* module) {
   }
   Py_XDECREF(old);
   Py_XDECREF(capsule);
-  return ok ? 0 : -1;
+  return ok && ConnectPython(module) ? 0 : -1;
 }
 
 PyModuleDef_Slot slots[] = {

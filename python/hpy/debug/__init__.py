@@ -9,19 +9,13 @@ or hpy.universal.load(..., debug=True).
 
 from __future__ import annotations
 
-import atexit as _atexit
-
 from hpy.debug import native as _native_access
-from hpy.debug import reporting as _reporting
 from hpy.debug import settings as _settings
 from hpy.debug.leakdetector import (
     HPyDebugError,
     HPyLeakError,
     LeakDetector,
     leaks,
-)
-from hpy.debug.leakdetector import (
-    report_at_exit as _report_at_exit,
 )
 from hpy.debug.reporting import on_violation
 from hpy.debug.settings import configure
@@ -55,10 +49,4 @@ def disable_handle_stack_traces() -> None:
     set_handle_stack_trace_limit(None)
 
 
-if _native_access.available():
-    try:
-        _reporting.connect(_native_access.native())
-        _settings.apply_environment()
-        _atexit.register(_report_at_exit)
-    except ImportError as error:  # the module hpy.universal is missing, or another version's
-        _native_access.give_up(error)
+_settings.apply_environment()

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Callable
 
 from hpy.debug import suppressions
-from hpy.debug.native import native
+from hpy.debug.native import loaded, native
 from hpy.debug.violation import HPyDebugWarning, Violation
 
 _subscribers: list[Subscription] = []
@@ -31,7 +31,7 @@ class Subscription:
         """The callback is not called any more. May be called again."""
         if self in _subscribers:
             _subscribers.remove(self)
-        if not _subscribers:
+        if not _subscribers and loaded():
             native().set_violation_callback(None)
 
     def __enter__(self) -> Subscription:
@@ -54,10 +54,16 @@ def on_violation(callback: Callable[[Violation], object]) -> Subscription:
     """
     if not callable(callback):
         raise TypeError(f"the callback must be a function of a Violation; it is {callback!r}")
+    native()  # ImportError says why there will be no violation
+    return subscribe(callback)
+
+
+def subscribe(callback: Callable[[Violation], object]) -> Subscription:
+    """on_violation() that imports nothing native: that is done where it is first needed."""
     subscription = Subscription(callback)
-    if not _subscribers:
-        native().set_violation_callback(_tell_subscribers_of_json)
     _subscribers.append(subscription)
+    if loaded():
+        native().set_violation_callback(_tell_subscribers_of_json)
     return subscription
 
 
@@ -85,6 +91,8 @@ def connect(module: Any) -> None:
     """Gives the native module the functions that make our errors and warnings."""
     module.set_error_factory(_make_error)
     module.set_warning_factory(_issue_warning)
+    if _subscribers:
+        module.set_violation_callback(_tell_subscribers_of_json)
     module.set_suppression_callback(_is_suppressed)
 
 

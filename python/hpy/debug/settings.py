@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Callable
 
-from hpy.debug.native import native
+from hpy.debug.native import loaded, native
 
 _MIB = 1024 * 1024
 _UNITS = {"": 1, "K": 1024, "M": _MIB, "G": 1024 * _MIB}
@@ -244,6 +244,7 @@ def configure(**settings: Any) -> PreviousSettings:
     TypeError for an unknown name or a value of the wrong type, ValueError for a value that is not
     allowed; nothing is changed then. Without arguments it changes nothing.
     """
+    native()  # ImportError says why there is no debug mode to configure
     checked = {name: check(name, value) for name, value in settings.items()}
     previous = PreviousSettings(current(), tuple(checked))
     for name, value in checked.items():
@@ -251,12 +252,30 @@ def configure(**settings: Any) -> PreviousSettings:
     return previous
 
 
+def prepare(**values: Any) -> dict[str, Any]:
+    """As configure(), but imports nothing native: the values count from when that is needed.
+
+    Returns the previous values of these settings. The values are not checked: parse() does that.
+    """
+    previous = {name: _values[name] for name in values}
+    for name, value in values.items():
+        _set(name, value)
+    return previous
+
+
+def connect() -> None:
+    """Tells the native module, which was just imported, the settings that it has not heard of."""
+    for name, setting in SETTINGS.items():
+        if _values[name] != setting.default:
+            _set(name, _values[name])
+
+
 def current() -> dict[str, Any]:
     """The settings in force."""
-    # The two that the functions of _debug set too.
-    debug = native()._debug
-    _values["closed_handles"] = debug.get_closed_handles_queue_max_size()
-    _values["closed_buffers"] = debug.get_protected_raw_data_max_size()
+    if loaded():  # the two that the functions of _debug set too
+        debug = native()._debug
+        _values["closed_handles"] = debug.get_closed_handles_queue_max_size()
+        _values["closed_buffers"] = debug.get_protected_raw_data_max_size()
     return dict(_values)
 
 
@@ -323,7 +342,7 @@ def _find(name: str) -> Setting:
 
 
 def _set(name: str, value: Any) -> None:
-    if SETTINGS[name].native:
+    if SETTINGS[name].native and loaded():
         native().configure_native(name, value)
     _values[name] = value
 
