@@ -25,11 +25,12 @@ function(hpy_static target abi name folder includes)
   target_compile_options(${target} PRIVATE -pedantic)
   # Their debug information names them as if the extension's build had compiled them, from where they are
   # installed: so reports know these frames for our own, and nobody's home folder is shipped. Not through
-  # ccache: where its base_dir is set, it rewrites the very paths that are mapped here.
+  # ccache: where its base_dir is set, it rewrites the very paths that are mapped here. The last one that
+  # fits counts.
   target_compile_options(${target} PRIVATE
+    "-fdebug-prefix-map=${PROJECT_BINARY_DIR}=."
     "-fdebug-prefix-map=${PROJECT_SOURCE_DIR}/runtime=hpy/devel/src/runtime"
-    "-fdebug-prefix-map=${HPY_ROOTS}/public=hpy/devel/include"
-    "-fdebug-prefix-map=${PROJECT_BINARY_DIR}=.")
+    "-fdebug-prefix-map=${HPY_ROOTS}/public=hpy/devel/include")
   if(HPY_SANITIZE)
     target_compile_options(${target} PRIVATE -fno-sanitize=all)
   endif()
