@@ -24,11 +24,9 @@ function(hpy_static target abi name folder includes)
   target_compile_definitions(${target} PRIVATE HPY HPY_ABI_${abi})
   target_compile_options(${target} PRIVATE -pedantic)
   # Their debug information names them as if the extension's build had compiled them, from where they are
-  # installed: so reports know these frames for our own, and nobody's home folder is shipped. Not through
-  # ccache: where its base_dir is set, it rewrites the very paths that are mapped here. The last one that
-  # fits counts.
+  # installed: so reports know these frames for our own. Not through
+  # ccache: where its base_dir is set, it rewrites the very paths that are mapped here.
   target_compile_options(${target} PRIVATE
-    "-fdebug-prefix-map=${PROJECT_BINARY_DIR}=."
     "-fdebug-prefix-map=${PROJECT_SOURCE_DIR}/runtime=hpy/devel/src/runtime"
     "-fdebug-prefix-map=${HPY_ROOTS}/public=hpy/devel/include")
   if(HPY_SANITIZE)
