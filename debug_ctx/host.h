@@ -13,7 +13,11 @@
 #include "hpy.h"
 #include "leakdetector/violation.h"
 
+struct _HPyInterpreter;  // the runtime's record of an interpreter, opaque here
+
 namespace hpy::debug_ctx {
+
+class State;
 
 // The hooks of the older interface (`_debug.set_on_invalid_handle` and its twin for builders).
 enum class Hook { kInvalidHandle, kInvalidBuilder };
@@ -32,6 +36,13 @@ class Host {
   void* Native(HPy handle) const {
     return HPy_IsNull(handle) ? nullptr : reinterpret_cast<void*>(handle._i - bias_);
   }
+
+  // The state of the interpreter that this thread runs. `hint` is that of the context of a loaded
+  // library, which is of the interpreter that loaded the file last.
+  virtual State& StateOfInterpreter(State& hint) { return hint; }
+  // While it points at a record, the interpreter of that record is the only one that uses hpy, so
+  // that an answer of StateOfInterpreter holds. Read at each call into an extension. Null: always.
+  const _HPyInterpreter* const* only_interpreter = nullptr;
 
   // The items of an argument tuple, borrowed and valid as long as it is.
   virtual void* const* TupleItems(void* tuple, HPy_ssize_t* size) = 0;

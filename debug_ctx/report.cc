@@ -44,9 +44,9 @@ std::string DescribeClosed(const HandleTable& table, HPy handle) {
 
 void ApiCall::CheckContext() {
   // The root context is handed to nobody, and a context between two calls to nobody either.
-  Call* const used = call_;
-  State& state = *used->state;
-  Call& call = innermost_call != nullptr ? *innermost_call : *used;
+  // It may even be one of another interpreter: the mistake is that of the call that is in progress.
+  Call& call = innermost_call != nullptr ? *innermost_call : *call_;
+  State& state = innermost_call != nullptr ? *call.state : call.state->OfInterpreter();
   Violation violation = Begin({state, call, &info_, &site_}, Kind::kStaleContext,
                               std::string(info_.api) + " was given the context of another call");
   ok_ = false;

@@ -1,7 +1,9 @@
 // Contexts, and the opening and closing of handles.
 #include "debug_ctx/state.h"
 
+#include <new>
 #include <utility>
+#include <vector>
 
 namespace hpy::debug_ctx {
 
@@ -13,7 +15,18 @@ namespace {
 
 constexpr uint32_t kMaxOthers = 1 << 22;  // builders, and trackers, open at the same time
 
+// Where the generations of a new state's handles begin: in steps of the golden ratio, which keep any
+// number of states as far apart as can be. So a handle of one interpreter is none, or a closed one, in
+// another. The upper half stays free for counting.
+uint32_t NextFirstGeneration() {
+  static uint32_t states = 0;
+  return (states++ * 0x9E3779B9u >> 1) & ~1u;
+}
+
 }  // namespace
+
+State* State::only_ = nullptr;
+const _HPyInterpreter* State::only_interpreter_ = nullptr;
 
 thread_local Call* innermost_call = nullptr;
 
@@ -30,9 +43,10 @@ void OpenLog::Compact(const handles::HandleTable& table) {
 State::State(Host& h, HPyContext* u, leakdetector::FrameFilter f)
     : host(h),
       universal(u),
-      table(handles::kMaxSlots, &State::Drop, this),
-      builders(kMaxOthers),
-      trackers(kMaxOthers),
+      first_generation(NextFirstGeneration()),
+      table(handles::kMaxSlots, &State::Drop, this, first_generation),
+      builders(kMaxOthers, nullptr, nullptr, first_generation),
+      trackers(kMaxOthers, nullptr, nullptr, first_generation),
       filter(std::move(f)) {
   HPyContext& ctx = root_.context;
   ctx.name = "HPy Debug Mode ABI (CPython backend)";
@@ -46,6 +60,37 @@ State::State(Host& h, HPyContext* u, leakdetector::FrameFilter f)
   root_.call.state = this;
 }
 
+State::~State() {
+  if (only_ == this) ForgetOnly();
+  for (Slot* slot : trackers.OpenSlots(0)) {
+    delete reinterpret_cast<std::vector<HPy>*>(slot->wrapped()._i);
+  }
+}
+
+void State::Renew(State* state, HPyContext* universal, leakdetector::FrameFilter filter) {
+  Host& host = state->host;
+  DebugContext* const head = state->free_head_;
+  DebugContext* const tail = state->free_tail_;
+  const int count = state->free_count_;
+  state->~State();
+  new (state) State(host, universal, std::move(filter));
+  for (DebugContext* context = head; context != nullptr; context = context->next_free) {
+    context->context = state->root_.context;
+  }
+  state->free_head_ = head;
+  state->free_tail_ = tail;
+  state->free_count_ = count;
+  state->contexts_ = count;
+}
+
+State& State::FindOfInterpreter() {
+  if (host.only_interpreter == nullptr) return *this;
+  State& found = host.StateOfInterpreter(*this);
+  only_interpreter_ = OnlyInterpreter();
+  only_ = only_interpreter_ != nullptr ? &found : nullptr;
+  return found;
+}
+
 DebugContext* State::TakeContext() {
   DebugContext* context = free_head_;
   if (free_count_ > kContextsBetweenUses) {
@@ -57,6 +102,7 @@ DebugContext* State::TakeContext() {
     }
   } else {
     context = new DebugContext();
+    contexts_++;
     context->context = root_.context;
     context->call.state = this;
   }
@@ -101,7 +147,8 @@ CallScope::~CallScope() {
       }
       slot.opened = state.stories.WithPython(slot.opened, python);
     });
-    if (call.outer != nullptr) call.outer->open += call.open;
+    // The call outside may be of another interpreter, whose handles are others.
+    if (call.outer != nullptr && call.outer->state == &state) call.outer->open += call.open;
   }
   call.log.Clear();
   call.in_progress = false;
@@ -152,6 +199,17 @@ void State::CloseSlot(Slot* slot, StoryId story, Ending ending, bool keep) {
     slot->has_buffer = buffers.Revoke(table.index_of(*slot), settings.closed_buffers);
   }
   table.Close(slot, story, ending, keep);
+}
+
+void State::ReleaseKept() {
+  keep_closed = false;
+  for (Slot* slot : table.ClosedSlots(0)) {
+    if (!slot->kept) continue;
+    const HPy wrapped = slot->wrapped();
+    slot->kept = 0;
+    slot->object = 0;
+    universal->ctx_Close(universal, wrapped);
+  }
 }
 
 const char* State::GiveBuffer(Slot* slot, const char* data, size_t size) {

@@ -20,11 +20,31 @@
 
 namespace hpy::debug_ctx {
 
-// Guarded by the interpreter's lock, like everything it holds. Never freed: destroy functions still
-// run when an interpreter ends.
+// Guarded by the lock that the interpreters of this process share, like everything it holds. Its
+// memory, and that of its contexts, is never freed: libraries and extensions keep their addresses, and
+// destroy functions still run when an interpreter ends. Once it has ended, Renew() makes it the state
+// of another one.
 class State {
  public:
   State(Host& host, HPyContext* universal, leakdetector::FrameFilter filter);
+  ~State();
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+
+  // Replaces a state by a new one at the same address. No call may be in progress in it. What it kept
+  // of objects is forgotten, not released: they ended with their interpreter.
+  static void Renew(State* state, HPyContext* universal, leakdetector::FrameFilter filter);
+  bool HasCallsInProgress() const { return contexts_ != free_count_; }
+
+  // The state of the interpreter that runs, for a call through a context of this one.
+  State& OfInterpreter() {
+    if (this == only_ && OnlyInterpreter() == only_interpreter_) [[likely]] {
+      return *this;
+    }
+    return FindOfInterpreter();
+  }
+  // The host's answer to it may change from now on.
+  static void ForgetOnly() { only_ = nullptr; }
 
   // The context that loaded libraries get for their trampolines.
   HPyContext* root() { return &root_.context; }
@@ -47,12 +67,16 @@ class State {
   // Closes the handle of an open slot in the table, and what hangs on it.
   void CloseSlot(handles::Slot* slot, StoryId story, handles::Ending ending, bool keep);
 
+  // Releases the objects that closed handles kept for an older hook, and keeps no more.
+  void ReleaseKept();
+
   // Sets where reports are appended; an empty path ends it.
   void SetReportPath(const std::string& path);
 
   Host& host;
   HPyContext* const universal;
   Settings settings;
+  const uint32_t first_generation;  // of all handles
   handles::HandleTable table;
   handles::HandleTable builders;  // wrapped: the builder of the universal context
   handles::Buffers buffers;       // of handles in `table`
@@ -75,6 +99,15 @@ class State {
   DebugContext* free_head_ = nullptr;
   DebugContext* free_tail_ = nullptr;
   int free_count_ = 0;
+  int contexts_ = 0;
+
+  // The last answer to OfInterpreter(), and the only interpreter that there was then.
+  static State* only_;
+  static const _HPyInterpreter* only_interpreter_;
+  const _HPyInterpreter* OnlyInterpreter() const {
+    return host.only_interpreter != nullptr ? *host.only_interpreter : nullptr;
+  }
+  State& FindOfInterpreter();
 };
 
 // The member functions of every debug context: wrappers.cc.

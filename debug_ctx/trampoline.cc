@@ -241,7 +241,7 @@ void CallReleaseBuffer(State& state, HPyCFunction function, _HPyFunc_args_RELEAS
 void Wrapper<table::Slot_ctx_CallRealFunctionFromTrampoline>::Call(HPyContext* ctx,
                                                                    HPyFunc_Signature signature,
                                                                    HPyCFunction f, void* args) {
-  State& state = *DebugContext::From(ctx)->call.state;
+  State& state = DebugContext::From(ctx)->call.state->OfInterpreter();
   switch (signature) {
 #define HPY_CASE(SIGNATURE, call)                             \
   case HPyFunc_##SIGNATURE: {                                 \

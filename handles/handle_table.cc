@@ -14,8 +14,9 @@ constexpr uint32_t kLastGeneration = ~uint32_t{1};  // closing to this value ret
 
 }  // namespace
 
-HandleTable::HandleTable(uint32_t max_slots, DropFunction drop, void* drop_data)
-    : drop_(drop), drop_data_(drop_data) {
+HandleTable::HandleTable(uint32_t max_slots, DropFunction drop, void* drop_data,
+                         uint32_t first_generation)
+    : first_generation_(first_generation), drop_(drop), drop_data_(drop_data) {
   // Address space only; where 8 GiB of it cannot be had (ulimit -v), less will do.
   for (uint32_t slots = max_slots; slots >= kCommitStep; slots /= 2) {
     void* range = mmap(nullptr, size_t{slots} * sizeof(Slot), PROT_NONE,
@@ -72,7 +73,9 @@ uint32_t HandleTable::TakeSlot() {
     Drop(index);
     return index;
   }
-  return used_ < kNoSlot ? used_++ : kNoSlot;
+  if (used_ >= kNoSlot) return kNoSlot;
+  slots_[used_].generation = first_generation_;
+  return used_++;
 }
 
 HPy HandleTable::Open(HPy wrapped, uint32_t stack, uint32_t function, Origin origin) {

@@ -32,9 +32,11 @@ class HandleTable {
   // object (`kept`), or data that the caller holds aside for it.
   using DropFunction = void (*)(void* data, Slot& slot);
 
-  // Reserves address space for `max_slots` handles at once.
+  // Reserves address space for `max_slots` handles at once. The generations of its slots begin at
+  // `first_generation`, which is even: tables that begin far apart do not take each other's handles
+  // for their own.
   explicit HandleTable(uint32_t max_slots = kMaxSlots, DropFunction drop = nullptr,
-                       void* drop_data = nullptr);
+                       void* drop_data = nullptr, uint32_t first_generation = 0);
   ~HandleTable();
   HandleTable(const HandleTable&) = delete;
   HandleTable& operator=(const HandleTable&) = delete;
@@ -107,6 +109,7 @@ class HandleTable {
   uint32_t used_ = 0;
   uint32_t committed_ = 0;
   uint32_t reserved_ = 0;
+  const uint32_t first_generation_;
 
   // Closed handles whose story is kept, oldest first; then slots without a story.
   uint32_t closed_head_ = kNoSlot;

@@ -3,9 +3,12 @@
 
 #include <frameobject.h>  // PyFrame_GetBack, on CPython 3.9
 
+#include <cstdio>
 #include <utility>
 
+#include "debug_state.h"
 #include "leakdetector/json.h"
+#include "leakdetector/text.h"
 
 namespace hpy::python {
 
@@ -42,6 +45,10 @@ PyObject* JsonText(const leakdetector::Violation& violation) {
   return PyUnicode_DecodeUTF8(json.data(), static_cast<Py_ssize_t>(json.size()), "replace");
 }
 
+void WriteText(const leakdetector::Violation& violation) {
+  std::fputs(leakdetector::ToText(violation, {}).c_str(), stderr);
+}
+
 // The Python half registers its callbacks when it is imported.
 bool ImportPythonHalf() {
   PyObject* module = PyImport_ImportModule("hpy.debug");
@@ -73,6 +80,29 @@ std::string ToUtf8(PyObject* text) {
   std::string utf8(PyBytes_AS_STRING(bytes), static_cast<size_t>(PyBytes_GET_SIZE(bytes)));
   Py_DECREF(bytes);
   return utf8;
+}
+
+debug_ctx::State& CPythonHost::StateOfInterpreter(debug_ctx::State& hint) {
+  // One that never loaded anything in debug mode has no state yet. Making it runs Python code.
+  if (DebugState* found = DebugState::Find()) return found->state;
+  const PendingException pending;
+  DebugState* made = DebugState::OfInterpreter();
+  if (made == nullptr) {
+    PyErr_Clear();
+    return hint;
+  }
+  made->state.functions = hint.functions;
+  return made->state;
+}
+
+void CPythonHost::End() {
+  ended_ = true;
+  Py_CLEAR(callbacks.error_factory);
+  Py_CLEAR(callbacks.warning_factory);
+  Py_CLEAR(callbacks.on_violation);
+  Py_CLEAR(callbacks.suppressed);
+  Py_CLEAR(callbacks.invalid_handle);
+  Py_CLEAR(callbacks.invalid_builder);
 }
 
 void* const* CPythonHost::TupleItems(void* tuple, HPy_ssize_t* size) {
@@ -114,7 +144,7 @@ std::string CPythonHost::TypeName(HPy object) { return Py_TYPE(ObjectOf(object))
 void CPythonHost::Raise(const leakdetector::Violation& violation, HPy also) {
   PyObject* context = PendingException().Take();
   PyObject* error = nullptr;
-  if (callbacks.error_factory != nullptr || ImportPythonHalf()) {
+  if (callbacks.error_factory != nullptr || (!ended_ && ImportPythonHalf())) {
     PyObject* json = JsonText(violation);
     PyObject* also_class = HPy_IsNull(also) ? Py_None : ObjectOf(also);
     if (json != nullptr && callbacks.error_factory != nullptr) {
@@ -123,7 +153,13 @@ void CPythonHost::Raise(const leakdetector::Violation& violation, HPy also) {
     Py_XDECREF(json);
   }
   if (error == nullptr) {
-    // The mistake must be seen even where our Python half cannot be had.
+    // The mistake must be seen even where our Python half cannot be had: at the end of an interpreter
+    // the modules are gone, and what is raised in a destructor is printed to nobody.
+    PyObject* python_stderr = PySys_GetObject("stderr");
+    if (python_stderr == nullptr || python_stderr == Py_None) {
+      PyErr_Clear();
+      WriteText(violation);
+    }
     if (PyErr_Occurred() == nullptr) PyErr_SetString(PyExc_SystemError, violation.message.c_str());
     Py_XDECREF(context);
     return;
@@ -134,6 +170,10 @@ void CPythonHost::Raise(const leakdetector::Violation& violation, HPy also) {
 }
 
 bool CPythonHost::Warn(const leakdetector::Violation& violation) {
+  if (ended_) {  // the module warnings is gone
+    WriteText(violation);
+    return true;
+  }
   PyObject* context = PendingException().Take();
   PyObject* result = nullptr;
   if (callbacks.warning_factory != nullptr || ImportPythonHalf()) {

@@ -28,6 +28,7 @@ class CPythonHost final : public debug_ctx::Host {
   // In the universal context a handle is the address of the object plus one.
   CPythonHost() : Host(1) {}
 
+  debug_ctx::State& StateOfInterpreter(debug_ctx::State& hint) override;
   void* const* TupleItems(void* tuple, HPy_ssize_t* size) override;
   std::vector<leakdetector::PythonFrame> PythonFrames(int max) override;
   std::optional<std::string> Repr(HPy object) override;
@@ -40,7 +41,15 @@ class CPythonHost final : public debug_ctx::Host {
   bool HasHook(debug_ctx::Hook hook) override;
   void CallHook(debug_ctx::Hook hook) override;
 
+  // The interpreter is about to end: nothing can be imported any more. Releases the callbacks.
+  void End();
+  // For another interpreter.
+  void Renew() { ended_ = false; }
+
   Callbacks callbacks;
+
+ private:
+  bool ended_ = false;
 };
 
 // The text of a str as UTF-8; what cannot be encoded is escaped.

@@ -9,11 +9,11 @@ namespace {
 
 using handles::Slot;
 
-PyObject* ListOf(const std::vector<Slot*>& slots) {
+PyObject* ListOf(DebugState& debug, const std::vector<Slot*>& slots) {
   PyObject* list = PyList_New(static_cast<Py_ssize_t>(slots.size()));
   if (list == nullptr) return nullptr;
   for (size_t i = 0; i < slots.size(); i++) {
-    PyObject* handle = NewDebugHandle(slots[i]);
+    PyObject* handle = NewDebugHandle(debug, slots[i]);
     if (handle == nullptr) {
       Py_DECREF(list);
       return nullptr;
@@ -24,15 +24,15 @@ PyObject* ListOf(const std::vector<Slot*>& slots) {
 }
 
 PyObject* NewGeneration(PyObject*, PyObject*) {
-  DebugState* debug = GetDebugState();
+  DebugState* debug = DebugState::OfInterpreter();
   return debug == nullptr ? nullptr : PyLong_FromLongLong(debug->state.table.NewGeneration());
 }
 
 PyObject* GetOpenHandles(PyObject*, PyObject* args) {
   long long generation;
   if (!PyArg_ParseTuple(args, "L:get_open_handles", &generation)) return nullptr;
-  DebugState* debug = GetDebugState();
-  return debug == nullptr ? nullptr : ListOf(debug->state.table.OpenSlots(generation));
+  DebugState* debug = DebugState::OfInterpreter();
+  return debug == nullptr ? nullptr : ListOf(*debug, debug->state.table.OpenSlots(generation));
 }
 
 PyObject* GetClosedHandles(PyObject*, PyObject* args) {
@@ -43,8 +43,8 @@ PyObject* GetClosedHandles(PyObject*, PyObject* args) {
     return nullptr;
   }
   if (!PyArg_ParseTuple(args, "|L:get_closed_handles", &generation)) return nullptr;
-  DebugState* debug = GetDebugState();
-  return debug == nullptr ? nullptr : ListOf(debug->state.table.ClosedSlots(generation));
+  DebugState* debug = DebugState::OfInterpreter();
+  return debug == nullptr ? nullptr : ListOf(*debug, debug->state.table.ClosedSlots(generation));
 }
 
 // A size of a queue or limit: an int that is not negative.
@@ -54,26 +54,26 @@ bool ParseSize(PyObject* argument, size_t* size) {
 }
 
 PyObject* GetQueueSize(PyObject*, PyObject*) {
-  DebugState* debug = GetDebugState();
+  DebugState* debug = DebugState::OfInterpreter();
   return debug == nullptr ? nullptr : PyLong_FromSize_t(debug->state.table.closed_queue_max());
 }
 
 PyObject* SetQueueSize(PyObject*, PyObject* argument) {
   size_t size;
-  DebugState* debug = GetDebugState();
+  DebugState* debug = DebugState::OfInterpreter();
   if (debug == nullptr || !ParseSize(argument, &size)) return nullptr;
   debug->state.table.set_closed_queue_max(size);
   Py_RETURN_NONE;
 }
 
 PyObject* GetRawDataMax(PyObject*, PyObject*) {
-  DebugState* debug = GetDebugState();
+  DebugState* debug = DebugState::OfInterpreter();
   return debug == nullptr ? nullptr : PyLong_FromSize_t(debug->state.settings.closed_buffers);
 }
 
 PyObject* SetRawDataMax(PyObject*, PyObject* argument) {
   size_t size;
-  DebugState* debug = GetDebugState();
+  DebugState* debug = DebugState::OfInterpreter();
   if (debug == nullptr || !ParseSize(argument, &size)) return nullptr;
   debug->state.settings.closed_buffers = size;
   Py_RETURN_NONE;
@@ -93,7 +93,7 @@ PyObject* SetHook(PyObject** hook, PyObject* callable) {
 }
 
 PyObject* SetOnInvalidHandle(PyObject*, PyObject* callable) {
-  DebugState* debug = GetDebugState();
+  DebugState* debug = DebugState::OfInterpreter();
   if (debug == nullptr) return nullptr;
   PyObject* result = SetHook(&debug->host.callbacks.invalid_handle, callable);
   // From here on closed handles keep their object, for the call goes on with it.
@@ -102,13 +102,13 @@ PyObject* SetOnInvalidHandle(PyObject*, PyObject* callable) {
 }
 
 PyObject* SetOnInvalidBuilder(PyObject*, PyObject* callable) {
-  DebugState* debug = GetDebugState();
+  DebugState* debug = DebugState::OfInterpreter();
   if (debug == nullptr) return nullptr;
   return SetHook(&debug->host.callbacks.invalid_builder, callable);
 }
 
 PyObject* SetTraceLimit(PyObject*, PyObject* argument) {
-  DebugState* debug = GetDebugState();
+  DebugState* debug = DebugState::OfInterpreter();
   if (debug == nullptr) return nullptr;
   long limit = 0;
   if (argument != Py_None) {
@@ -146,9 +146,9 @@ PyMethodDef functions[] = {
 
 }  // namespace
 
-PyObject* MakeOldModule() {
+PyObject* MakeOldModule(DebugState& debug) {
   PyObject* module = PyModule_New("hpy.debug._debug");
-  PyObject* type = MakeDebugHandleType();
+  PyObject* type = MakeDebugHandleType(debug);
   if (module == nullptr || type == nullptr || PyModule_AddFunctions(module, functions) != 0 ||
       PyObject_SetAttrString(module, "DebugHandle", type) != 0) {
     Py_XDECREF(module);

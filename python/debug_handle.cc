@@ -16,22 +16,24 @@ using handles::Slot;
 
 struct DebugHandle {
   PyObject_HEAD Slot* slot;
+  DebugState* debug;
 };
-
-PyTypeObject* debug_handle_type = nullptr;
 
 Slot& SlotOf(PyObject* self) { return *reinterpret_cast<DebugHandle*>(self)->slot; }
 
-debug_ctx::State& CurrentState() { return GetDebugState()->state; }
+debug_ctx::State& StateOf(PyObject* self) {
+  return reinterpret_cast<DebugHandle*>(self)->debug->state;
+}
 
 // The object that the slot refers to now, borrowed; null when it may be gone.
-PyObject* ObjectOf(const Slot& slot) {
+PyObject* ObjectOf(PyObject* self) {
+  const Slot& slot = SlotOf(self);
   if (!slot.is_open() && !slot.kept) return nullptr;
-  return static_cast<PyObject*>(CurrentState().host.Native(slot.wrapped()));
+  return static_cast<PyObject*>(StateOf(self).host.Native(slot.wrapped()));
 }
 
 PyObject* GetObj(PyObject* self, void*) {
-  PyObject* object = ObjectOf(SlotOf(self));
+  PyObject* object = ObjectOf(self);
   if (object == nullptr) object = Py_None;
   Py_INCREF(object);
   return object;
@@ -42,19 +44,18 @@ PyObject* GetId(PyObject* self, void*) { return PyLong_FromVoidPtr(&SlotOf(self)
 PyObject* GetIsClosed(PyObject* self, void*) { return PyBool_FromLong(!SlotOf(self).is_open()); }
 
 PyObject* GetRawDataSize(PyObject* self, void*) {
-  return PyLong_FromSsize_t(CurrentState().RawDataSize(SlotOf(self)));
+  return PyLong_FromSsize_t(StateOf(self).RawDataSize(SlotOf(self)));
 }
 
 PyObject* ForceClose(PyObject* self, PyObject*) {
-  debug_ctx::ForceClose(CurrentState(), &SlotOf(self));
+  debug_ctx::ForceClose(StateOf(self), &SlotOf(self));
   if (PyErr_Occurred() != nullptr) return nullptr;
   Py_RETURN_NONE;
 }
 
 // Where it was opened, a line for each frame in the manner of glibc's backtrace_symbols, with what
 // the debug information adds.
-std::string Allocation(const Slot& slot) {
-  debug_ctx::State& state = CurrentState();
+std::string Allocation(debug_ctx::State& state, const Slot& slot) {
   std::string text;
   const leakdetector::Stack stack =
       state.filter.Apply(stacktrace::Symbolize(state.stories.Native(slot.opened)));
@@ -72,7 +73,7 @@ std::string Allocation(const Slot& slot) {
 
 PyObject* Repr(PyObject* self) {
   const Slot& slot = SlotOf(self);
-  const std::string allocation = Allocation(slot);
+  const std::string allocation = Allocation(StateOf(self), slot);
   const std::string tail = allocation.empty()
                                ? "To get the stack trace of where it was allocated use:\n"
                                  "hpy.debug.set_handle_stack_trace_limit"
@@ -84,7 +85,7 @@ PyObject* Repr(PyObject* self) {
   std::snprintf(id, sizeof(id), "0x%zx", reinterpret_cast<size_t>(&slot));
   PyObject* text =
       slot.is_open()
-          ? PyUnicode_FromFormat("<DebugHandle %s for %R>\n%U", id, ObjectOf(slot), tail_text)
+          ? PyUnicode_FromFormat("<DebugHandle %s for %R>\n%U", id, ObjectOf(self), tail_text)
           : PyUnicode_FromFormat("<DebugHandle %s CLOSED>\n%U", id, tail_text);
   Py_DECREF(tail_text);
   return text;
@@ -92,7 +93,7 @@ PyObject* Repr(PyObject* self) {
 
 PyObject* RichCompare(PyObject* self, PyObject* other, int op) {
   if ((op != Py_EQ && op != Py_NE)) Py_RETURN_NOTIMPLEMENTED;
-  const bool equal = Py_TYPE(other) == debug_handle_type && &SlotOf(self) == &SlotOf(other);
+  const bool equal = Py_TYPE(other) == Py_TYPE(self) && &SlotOf(self) == &SlotOf(other);
   return PyBool_FromLong(equal == (op == Py_EQ));
 }
 
@@ -134,18 +135,21 @@ PyType_Spec spec = {"hpy.debug._debug.DebugHandle", sizeof(DebugHandle), 0, Py_T
 
 }  // namespace
 
-PyObject* MakeDebugHandleType() {
-  if (debug_handle_type == nullptr) {
-    debug_handle_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
-    if (debug_handle_type != nullptr) debug_handle_type->tp_new = nullptr;  // made by us only
+PyObject* MakeDebugHandleType(DebugState& debug) {
+  if (debug.handle_type == nullptr) {
+    debug.handle_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
+    if (debug.handle_type != nullptr) debug.handle_type->tp_new = nullptr;  // made by us only
   }
-  Py_XINCREF(debug_handle_type);
-  return reinterpret_cast<PyObject*>(debug_handle_type);
+  Py_XINCREF(debug.handle_type);
+  return reinterpret_cast<PyObject*>(debug.handle_type);
 }
 
-PyObject* NewDebugHandle(Slot* slot) {
-  PyObject* self = debug_handle_type->tp_alloc(debug_handle_type, 0);
-  if (self != nullptr) reinterpret_cast<DebugHandle*>(self)->slot = slot;
+PyObject* NewDebugHandle(DebugState& debug, Slot* slot) {
+  PyObject* self = debug.handle_type->tp_alloc(debug.handle_type, 0);
+  if (self != nullptr) {
+    reinterpret_cast<DebugHandle*>(self)->slot = slot;
+    reinterpret_cast<DebugHandle*>(self)->debug = &debug;
+  }
   return self;
 }
 

@@ -1,14 +1,14 @@
 // The module hpy.debug._native: the debug context on CPython, and what hpy.debug needs of it.
 #include <Python.h>
-#include <dlfcn.h>
 
+#include <algorithm>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "debug_ctx/report.h"
 #include "debug_state.h"
-#include "import_universal.h"
 #include "leakdetector/json.h"
 #include "leakdetector/report.h"
 #include "stacktrace/stacktrace.h"
@@ -19,23 +19,15 @@ namespace hpy::python {
 namespace {
 
 // ---------------------------------------------------------------------------------------------------
-// The state
-
-std::string LibraryOf(const void* address) {
-  Dl_info info;
-  return dladdr(address, &info) != 0 && info.dli_fname != nullptr ? info.dli_fname : "";
-}
-
-// ---------------------------------------------------------------------------------------------------
 // For the loader
 
 HPyContext* GetContext() {
-  DebugState* debug = GetDebugState();
+  DebugState* debug = DebugState::OfInterpreter();
   return debug == nullptr ? nullptr : debug->state.root();
 }
 
 void RegisterModule(const char* name, const HPyModuleDef* definition, void*) {
-  DebugState* debug = GetDebugState();
+  DebugState* debug = DebugState::OfInterpreter();
   if (debug == nullptr) {
     PyErr_Clear();
     return;
@@ -46,12 +38,14 @@ void RegisterModule(const char* name, const HPyModuleDef* definition, void*) {
 }
 
 void AddOwnLibrary(const void* address) {
-  DebugState* debug = GetDebugState();
+  DebugState* debug = DebugState::OfInterpreter();
   if (debug == nullptr) {
     PyErr_Clear();
     return;
   }
-  debug->state.filter.own_libraries.push_back(LibraryOf(address));
+  std::vector<std::string>& own = debug->state.filter.own_libraries;
+  std::string library = LibraryOf(address);
+  if (std::find(own.begin(), own.end(), library) == own.end()) own.push_back(std::move(library));
 }
 
 hpy_debug_capi capi = {GetContext, RegisterModule, AddOwnLibrary};
@@ -94,7 +88,7 @@ PyObject* ConfigureNative(PyObject*, PyObject* args) {
   const char* name;
   PyObject* value;
   if (!PyArg_ParseTuple(args, "sO:configure_native", &name, &value)) return nullptr;
-  DebugState* debug = GetDebugState();
+  DebugState* debug = DebugState::OfInterpreter();
   if (debug == nullptr) return nullptr;
   debug_ctx::Settings& settings = debug->state.settings;
   const std::string setting = name;
@@ -137,14 +131,14 @@ PyObject* ToText(const std::string& text) {
 PyObject* LeakReport(PyObject*, PyObject* args) {
   long long generation;
   if (!PyArg_ParseTuple(args, "L:leak_report", &generation)) return nullptr;
-  DebugState* debug = GetDebugState();
+  DebugState* debug = DebugState::OfInterpreter();
   if (debug == nullptr) return nullptr;
   PyObject* handles = PyList_New(0);
   PyObject* texts = PyList_New(0);
   bool ok = handles != nullptr && texts != nullptr;
   for (handles::Slot* slot : debug_ctx::OpenSlots(debug->state, generation)) {
     if (!ok) break;
-    PyObject* handle = NewDebugHandle(slot);
+    PyObject* handle = NewDebugHandle(*debug, slot);
     PyObject* text = ToText(leakdetector::ToJson(debug_ctx::LeakOf(debug->state, *slot)));
     ok = handle != nullptr && text != nullptr && PyList_Append(handles, handle) == 0 &&
          PyList_Append(texts, text) == 0;
@@ -192,7 +186,7 @@ PyObject* AppendReport(PyObject*, PyObject* line) {
   Py_ssize_t size;
   const char* text = PyUnicode_AsUTF8AndSize(line, &size);
   if (text == nullptr) return nullptr;
-  DebugState* debug = GetDebugState();
+  DebugState* debug = DebugState::OfInterpreter();
   if (debug == nullptr) return nullptr;
   if (debug->state.report_file != nullptr) {
     debug->state.report_file->Append({text, static_cast<size_t>(size)});
@@ -219,7 +213,7 @@ PyObject* Kinds(PyObject*, PyObject*) {
 }
 
 PyObject* SetCallback(PyObject* Callbacks::*member, PyObject* callable) {
-  DebugState* debug = GetDebugState();
+  DebugState* debug = DebugState::OfInterpreter();
   if (debug == nullptr) return nullptr;
   if (callable == Py_None) callable = nullptr;
   Py_XINCREF(callable);
@@ -242,7 +236,7 @@ PyObject* SetSuppressionCallback(PyObject*, PyObject* callable) {
 }
 
 PyObject* ViolationCount(PyObject*, PyObject*) {
-  DebugState* debug = GetDebugState();
+  DebugState* debug = DebugState::OfInterpreter();
   return debug == nullptr ? nullptr : PyLong_FromUnsignedLongLong(debug->state.violations);
 }
 
@@ -275,7 +269,9 @@ bool ConnectPython(PyObject* module) {
 }
 
 int Exec(PyObject* module) {
-  PyObject* old = MakeOldModule();
+  DebugState* debug = DebugState::OfInterpreter();
+  if (debug == nullptr) return -1;
+  PyObject* old = MakeOldModule(*debug);
   PyObject* capsule = PyCapsule_New(&capi, HPY_DEBUG_CAPSULE, nullptr);
   const bool ok = old != nullptr && capsule != nullptr &&
                   PyObject_SetAttrString(module, "_debug", old) == 0 &&
@@ -295,6 +291,10 @@ int Exec(PyObject* module) {
 
 PyModuleDef_Slot slots[] = {
     {Py_mod_exec, reinterpret_cast<void*>(Exec)},
+#ifdef Py_mod_multiple_interpreters
+    // Those that share the GIL, like hpy.universal.
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_SUPPORTED},
+#endif
     {0, nullptr},
 };
 
@@ -311,25 +311,6 @@ PyModuleDef definition = {
 };
 
 }  // namespace
-
-DebugState* GetDebugState() {
-  // Never freed: destroy functions still run at the end of the interpreter.
-  static DebugState* debug = nullptr;
-  if (debug != nullptr) return debug;
-  const hpy_universal_capi* universal = ImportUniversal("hpy.debug._native");
-  if (universal == nullptr) return nullptr;
-  leakdetector::FrameFilter filter;
-  filter.own_libraries = {
-      LibraryOf(reinterpret_cast<void*>(&GetDebugState)),
-      LibraryOf(reinterpret_cast<void*>(universal->universal_ctx->ctx_Dup)),
-  };
-  filter.own_functions = {"_PyEval_", "PyEval_"};
-  auto* made = static_cast<DebugState*>(operator new(sizeof(DebugState)));
-  CPythonHost* host = new (&made->host) CPythonHost();
-  new (&made->state) debug_ctx::State(*host, universal->universal_ctx, std::move(filter));
-  debug = made;
-  return debug;
-}
 
 }  // namespace hpy::python
 

@@ -33,6 +33,7 @@ TraceState* TraceState::New(PyInterpreterState* interpreter) {
   if (state != nullptr) {
     state->interpreter_ = interpreter;
     state->trace_.Reset();
+    state->debug_knows_us_ = false;  // the debug state will be another one
     return state;
   }
   state = new (std::nothrow) TraceState(interpreter);

@@ -295,7 +295,8 @@ int Exec(PyObject* module) {
   ModuleState* state = StateOf(module);
   HPyContext* ctx = universal::ContextOfInterpreter();
   if (ctx == nullptr) return -1;
-  state->capi = {ctx, HPY_CAPI_VERSION, universal::CallRealFunction, MakeModuleForCapi};
+  state->capi = {ctx, HPY_CAPI_VERSION, universal::CallRealFunction, MakeModuleForCapi,
+                 universal::OnlyInterpreter()};
   state->import_error = NewImportError();
   if (state->import_error == nullptr) return -1;
   if (PyObject_SetAttrString(module, "HPyImportError", state->import_error) < 0) return -1;

@@ -17,6 +17,7 @@ import pytest
 from hpy import universal
 from support.child import PythonRunner
 from support.extension import Extension, ModuleFactory
+from support.interpreters import INTERPRETERS
 
 HPY_ABIS = ["universal"]
 
@@ -593,23 +594,6 @@ GLOBALS = """
     static HPyGlobal *globals[] = {&kept, NULL};
     static HPyModuleDef def = {.defines = defines, .globals = globals};
     HPy_MODINIT(mytest, def)
-"""
-
-INTERPRETERS = """
-    import builtins, os, sys
-    try:
-        import _interpreters
-        create = lambda own_gil: _interpreters.create("isolated" if own_gil else "legacy")
-    except ImportError:
-        import _xxsubinterpreters as _interpreters
-        if sys.version_info >= (3, 12):
-            create = lambda own_gil: _interpreters.create(isolated=own_gil)
-        else:
-            create = lambda own_gil: _interpreters.create()
-
-    def run(interpreter, code):
-        failed = _interpreters.run_string(interpreter, code)
-        assert failed is None, failed
 """
 
 

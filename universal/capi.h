@@ -14,11 +14,13 @@
 extern "C" {
 #endif
 
-#define HPY_CAPI_VERSION 2
+#define HPY_CAPI_VERSION 3
 
 #define HPY_UNIVERSAL_CAPSULE "hpy.universal._capi"
 #define HPY_DEBUG_CAPSULE "hpy.debug._native._capi"
 #define HPY_TRACE_CAPSULE "hpy.trace._native._capi"
+
+struct _HPyInterpreter;
 
 /* Valid as long as the module object from which it comes. */
 struct hpy_universal_capi {
@@ -31,6 +33,9 @@ struct hpy_universal_capi {
    * `name`), as the loader does, for a library whose context was set. A new reference, or NULL with
    * an exception. */
   cpy_PyObject* (*make_module)(const char* name, _HPyModuleDef_ABI* def, cpy_PyObject* spec);
+  /* Points at a variable that is not NULL only while one interpreter, that of the record in it, has
+   * imported hpy.universal. Valid for ever. */
+  const struct _HPyInterpreter* const* only_interpreter;
 };
 
 /* Of hpy.debug._native and, with the same layout, of hpy.trace._native. */

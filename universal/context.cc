@@ -132,6 +132,8 @@ void Fill(HPyContext* ctx) {
 
 }  // namespace
 
+const _HPyInterpreter* const* OnlyInterpreter() { return &_HPyInterpreter_only; }
+
 HPyContext* ContextOfInterpreter() {
   _HPyInterpreter* interpreter = _HPyInterpreter_Find();
   if (interpreter != nullptr && interpreter->context_is_filled) return interpreter->context;

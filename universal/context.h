@@ -6,12 +6,17 @@
 
 #include "hpy.h"
 
+struct _HPyInterpreter;
+
 namespace hpy::universal {
 
 // The universal context of the current interpreter, made on the first call in it. It is never
 // freed: libraries keep its address. nullptr with a Python exception set when there is no memory
 // for it.
 HPyContext* ContextOfInterpreter();
+
+// Where the only interpreter stands that has a universal context; null there when there are several.
+const _HPyInterpreter* const* OnlyInterpreter();
 
 // Calls the implementation `func` of signature `sig` with handles made of the native arguments in
 // `args` (one of the structs _HPyFunc_args_*), with `ctx` as its context, and stores the result

@@ -37,6 +37,11 @@ def native() -> Any:
         try:
             importlib.import_module("hpy.debug._native")  # calls connect()
         except ImportError as error:
+            if "subinterpreters" in str(error):
+                raise ImportError(
+                    f"the debug mode of hpy works in interpreters that share the GIL only: {error}",
+                    name="hpy.debug._native",
+                ) from error
             raise ImportError(
                 "the debug mode of hpy needs the native module hpy.debug._native, which cannot be "
                 f"imported by this Python: {error}. Reinstall hpy with this Python: "
