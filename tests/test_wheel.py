@@ -2,16 +2,20 @@
 
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from hpy.devel.stub import stub_text
 from support import compiler, tree
+from support.extension import line_of, with_module
 from support.native import IMPORT_AND_THROW, PLAIN_CXX, bindings
 
 # The backend finds cmake and ninja by name, and auditwheel finds patchelf.
@@ -67,9 +71,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("installed") / "venv"
     run(sys.executable, "-m", "venv", "--without-pip", str(folder))
     python = folder / "bin" / "python"
-    where = run(str(python), "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(where.stdout.strip())
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(python))
+    run(*pip, "install", "-q", "--no-deps", "--no-index", "--no-cache-dir", str(wheel))
     return python
 
 
@@ -115,3 +118,82 @@ def test_exceptions_of_others(installed: Path, tmp_path: Path) -> None:
     for who, whom, symbol in found:
         if "libunwind" in whom:
             assert Path(who).is_relative_to(site), f"{who} is bound to {whom} ({symbol})"
+
+
+# What every Linux has that Python runs on: the list of auditwheel's policies, as far as we use it.
+OF_EVERY_SYSTEM = {
+    *("ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1", "libc.so.6", "libdl.so.2", "libm.so.6"),
+    *("libpthread.so.0", "librt.so.1", "libgcc_s.so.1", "libstdc++.so.6"),
+}
+
+LEAK = """
+import hpy.debug
+import hpy.debug._native
+before = {line.split()[-1] for line in open("/proc/self/maps") if ".so" in line}
+import leaky
+try:
+    with hpy.debug.LeakDetector():
+        leaky.leak()
+except hpy.debug.HPyLeakError as error:
+    print(error)
+print("maps", *sorted(before))
+"""
+
+LEAKY = """
+#include "hpy.h"
+HPyDef_METH(leak, "leak", HPyFunc_NOARGS)
+static HPy leak_impl(HPyContext *ctx, HPy self)
+{
+    HPyLong_FromLong(ctx, 42); /* forgotten */
+    return HPy_Dup(ctx, ctx->h_None);
+}
+"""
+
+
+def test_a_machine_without_development_packages(installed: Path, tmp_path: Path) -> None:
+    """A leak is explained with its line, by libraries that the wheel brought along.
+
+    PATH is empty, so there is no compiler, no addr2line and no shell; an extension that was built
+    elsewhere is run in debug mode, as `make demo` does.
+    """
+    source = with_module(LEAKY, "leaky")
+    library = compiler.compile_extension(source, "leaky", "universal")
+    shutil.copy(library, tmp_path)
+    (tmp_path / "leaky.py").write_text(stub_text("leaky.hpy0.so"))
+    done = subprocess.run(
+        [str(installed), "-c", LEAK],
+        env={"PATH": "", "HPY_DEBUG": "1", "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "1 unclosed handle:" in done.stdout
+    assert f"leak_impl at {library.parent}/leaky.c:{line_of(source, 'forgotten')}" in done.stdout
+    maps = [Path(word) for word in done.stdout.splitlines()[-1].split()[1:]]
+    site = installed.parents[1]
+    ours = {path.name.partition("-")[0] for path in maps if path.is_relative_to(site)}
+    assert {"libunwind", "libdw", "libelf"} <= ours, ours
+    interpreter = {Path(sys.base_prefix).resolve(), Path(sysconfig.get_paths()["stdlib"])}
+    others = {
+        re.sub(r"(\.so\.\d+)\..*", r"\1", path.name)
+        for path in maps
+        if not path.is_relative_to(site) and not any(path.is_relative_to(p) for p in interpreter)
+    }
+    # What Python itself needs it had loaded before.
+    bare = run(
+        str(installed), "-c", "import ctypes, ssl, _decimal; print(open('/proc/self/maps').read())"
+    )
+    others -= {Path(line.split()[-1]).name for line in bare.stdout.splitlines() if ".so" in line}
+    assert others <= OF_EVERY_SYSTEM, others
+
+
+def test_builds_extensions(installed: Path) -> None:
+    """The folders that it tells are its own, and its pkg-config files know this Python."""
+    ask = (str(installed), "-m", "hpy.devel")
+    for name in ("--includedir", "--library", "--cmakedir", "--pkgconfigdir"):
+        path = Path(run(*ask, name).stdout.strip())
+        assert path.exists()
+        assert path.is_relative_to(installed.parents[1])
+    text = Path(run(*ask, "--pkgconfigdir").stdout.strip(), "hpy-cpython.pc").read_text()
+    assert f"lib/cpython-{tree.SOABI}" in text
