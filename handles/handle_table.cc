@@ -9,8 +9,7 @@ namespace hpy::handles {
 
 namespace {
 
-constexpr uint32_t kCommitStep = 32 * 1024;         // slots, 1 MiB
-constexpr uint32_t kLastGeneration = ~uint32_t{1};  // closing to this value retires a slot
+constexpr uint32_t kCommitStep = 32 * 1024;  // slots, 1 MiB
 
 }  // namespace
 
@@ -28,6 +27,7 @@ HandleTable::HandleTable(uint32_t max_slots, DropFunction drop, void* drop_data,
     }
   }
   generations_.push_back({0, 0});
+  newest_ = &generations_.back();
 }
 
 HandleTable::~HandleTable() {
@@ -44,21 +44,13 @@ bool HandleTable::Grow() {
   return true;
 }
 
-void HandleTable::Drop(uint32_t index) {
-  Slot& slot = slots_[index];
+void HandleTable::Drop(Slot& slot) {
   if (drop_ != nullptr) drop_(drop_data_, slot);
   slot.kept = 0;
   slot.has_buffer = 0;
 }
 
-uint32_t HandleTable::TakeSlot() {
-  if (closed_size_ >= closed_max_ && closed_size_ != 0) {
-    const uint32_t index = closed_head_;
-    closed_head_ = slots_[index].link;
-    if (--closed_size_ == 0) closed_tail_ = kNoSlot;
-    Drop(index);
-    return index;
-  }
+uint32_t HandleTable::TakeOther() {
   if (free_head_ != kNoSlot) {
     const uint32_t index = free_head_;
     free_head_ = slots_[index].link;
@@ -66,70 +58,23 @@ uint32_t HandleTable::TakeSlot() {
   }
   if (used_ == committed_ && !Grow()) {
     // Memory is exhausted: rather lose the oldest story than fail.
-    if (closed_size_ == 0) return kNoSlot;
-    const uint32_t index = closed_head_;
-    closed_head_ = slots_[index].link;
-    if (--closed_size_ == 0) closed_tail_ = kNoSlot;
-    Drop(index);
-    return index;
+    return closed_size_ == 0 ? kNoSlot : TakeOldest();
   }
   if (used_ >= kNoSlot) return kNoSlot;
   slots_[used_].generation = first_generation_;
   return used_++;
 }
 
-HPy HandleTable::Open(HPy wrapped, uint32_t stack, uint32_t function, Origin origin) {
-  const uint32_t index = TakeSlot();
-  if (index == kNoSlot) return HPy_NULL;
-  Slot& slot = slots_[index];
-  slot.object = static_cast<uint64_t>(wrapped._i);
-  slot.generation++;
-  slot.opened = stack;
-  slot.closed = stacktrace::kNoStack;
-  slot.origin = static_cast<uint32_t>(origin);
-  slot.ending = 0;
-  slot.order = next_order_++;
-  slot.function = function;
-  slot.has_buffer = 0;
-  generations_.back().open++;
-  open_count_++;
-  return HandleOf(slot);
+void HandleTable::Forget() {
+  const uint32_t oldest = TakeOldest();
+  slots_[oldest].link = free_head_;
+  free_head_ = oldest;
 }
 
 HandleTable::Generation& HandleTable::GenerationOf(uint64_t order) {
-  Generation& last = generations_.back();
-  if (order >= last.first_order) return last;
   auto after = std::upper_bound(generations_.begin(), generations_.end(), order,
                                 [](uint64_t o, const Generation& g) { return o < g.first_order; });
   return *(after - 1);
-}
-
-void HandleTable::Close(Slot* slot, uint32_t stack, Ending ending, bool keep) {
-  const uint32_t index = index_of(*slot);
-  GenerationOf(slot->order).open--;
-  open_count_--;
-  slot->generation++;
-  slot->closed = stack;
-  slot->ending = static_cast<uint32_t>(ending);
-  slot->kept = keep;
-  if (!keep) slot->object = ClosedObject(slot->object, next_order_);
-  if (slot->generation == kLastGeneration) return;  // never used again
-
-  slot->link = kNoSlot;
-  if (closed_size_ == 0) {
-    closed_head_ = index;
-  } else {
-    slots_[closed_tail_].link = index;
-  }
-  closed_tail_ = index;
-  if (++closed_size_ > closed_max_) {
-    const uint32_t oldest = closed_head_;
-    closed_head_ = slots_[oldest].link;
-    if (--closed_size_ == 0) closed_tail_ = kNoSlot;
-    Drop(oldest);
-    slots_[oldest].link = free_head_;
-    free_head_ = oldest;
-  }
 }
 
 Slot* HandleTable::SlotOf(HPy handle) const {
@@ -148,9 +93,7 @@ Validity HandleTable::Classify(HPy handle) const {
 }
 
 HPy HandleTable::HandleOf(const Slot& slot) const {
-  const uint64_t generation = slot.is_open() ? slot.generation : slot.generation - 1;
-  return HPy{static_cast<intptr_t>(generation << kGenerationShift |
-                                   uint64_t{index_of(slot)} << kSlotShift | kTag)};
+  return Value(slot.is_open() ? slot.generation : slot.generation - 1, index_of(slot));
 }
 
 const Slot* HandleTable::FindSameObject(const Slot& slot) const {
@@ -164,6 +107,7 @@ const Slot* HandleTable::FindSameObject(const Slot& slot) const {
 
 int64_t HandleTable::NewGeneration() {
   generations_.push_back({next_order_, 0});
+  newest_ = &generations_.back();
   return generation();
 }
 
@@ -199,8 +143,8 @@ std::vector<Slot*> HandleTable::OpenSlots(int64_t generation) const {
 std::vector<Slot*> HandleTable::ClosedSlots(int64_t generation) const {
   std::vector<Slot*> closed;
   const uint64_t first = FirstOrder(generation);
-  for (uint32_t i = closed_head_; i != kNoSlot && closed.size() < closed_size_;
-       i = slots_[i].link) {
+  uint32_t i = closed_head_;
+  for (size_t n = 0; n < closed_size_; n++, i = slots_[i].link) {
     if (slots_[i].order >= first) closed.push_back(&slots_[i]);
   }
   return closed;

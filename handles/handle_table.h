@@ -42,7 +42,28 @@ class HandleTable {
   HandleTable& operator=(const HandleTable&) = delete;
 
   // A new handle. Fails (a null handle) only when `max_slots` are open, or memory is exhausted.
-  HPy Open(HPy wrapped, uint32_t stack, uint32_t function, Origin origin = Origin::kOwned);
+  HPy Open(HPy wrapped, uint32_t stack, uint32_t function, Origin origin = Origin::kOwned) {
+    const uint32_t index = TakeSlot();
+    if (index == kNoSlot) [[unlikely]] {
+      return HPy_NULL;
+    }
+    Slot& slot = slots_[index];
+    const uint32_t generation = slot.generation + 1;
+    // At once, so that no bit field is read to be written.
+    slot = Slot{.object = static_cast<uint64_t>(wrapped._i),
+                .generation = generation,
+                .opened = stack,
+                .closed = stacktrace::kNoStack,
+                .link = 0,
+                .origin = static_cast<uint32_t>(origin),
+                .ending = 0,
+                .kept = 0,
+                .order = next_order_++,
+                .function = function,
+                .has_buffer = 0};
+    newest_->open++;
+    return Value(generation, index);
+  }
 
   // The slot of a handle that is open, else null. One load from the table.
   Slot* Resolve(HPy handle) const {
@@ -55,7 +76,27 @@ class HandleTable {
 
   // Ends the handle of an open slot. The caller releases what it referred to, unless `keep`: then it
   // stays referred to until the slot is used again.
-  void Close(Slot* slot, uint32_t stack, Ending ending, bool keep = false);
+  void Close(Slot* slot, uint32_t stack, Ending ending, bool keep = false) {
+    const uint32_t index = index_of(*slot);
+    const uint64_t order = slot->order;
+    (order >= newest_->first_order ? *newest_ : GenerationOf(order)).open--;
+    if (!keep) slot->object = ClosedObject(slot->object, next_order_);
+    slot->closed = stack;
+    slot->ending = static_cast<uint32_t>(ending);
+    slot->kept = keep;
+    if (++slot->generation == kLastGeneration) [[unlikely]] {
+      return;  // never used again
+    }
+    if (closed_size_ == 0) {
+      closed_head_ = index;
+    } else {
+      slots_[closed_tail_].link = index;
+    }
+    closed_tail_ = index;
+    if (++closed_size_ > closed_max_) [[unlikely]] {
+      Forget();
+    }
+  }
 
   // Why a value does not resolve.
   Validity Classify(HPy handle) const;
@@ -89,7 +130,6 @@ class HandleTable {
   void set_closed_queue_max(size_t max) { closed_max_ = max; }
 
   uint64_t next_order() const { return next_order_; }
-  size_t open_count() const { return open_count_; }
   uint32_t index_of(const Slot& slot) const { return static_cast<uint32_t>(&slot - slots_); }
   Slot& slot_at(uint32_t index) const { return slots_[index]; }
 
@@ -99,9 +139,36 @@ class HandleTable {
     size_t open;
   };
 
+  static constexpr uint32_t kLastGeneration = ~uint32_t{1};  // closing to this value retires a slot
+
+  static HPy Value(uint32_t generation, uint32_t index) {
+    return HPy{static_cast<intptr_t>(uint64_t{generation} << kGenerationShift |
+                                     uint64_t{index} << kSlotShift | kTag)};
+  }
+
   Generation& GenerationOf(uint64_t order);
-  uint32_t TakeSlot();
-  void Drop(uint32_t index);
+
+  // A slot that is not open; kNoSlot when there is none. Once the queue of closed handles is full, its
+  // oldest.
+  uint32_t TakeSlot() {
+    if (closed_size_ >= closed_max_ && closed_size_ != 0) [[likely]] {
+      return TakeOldest();
+    }
+    return TakeOther();
+  }
+  uint32_t TakeOldest() {
+    const uint32_t index = closed_head_;
+    Slot& slot = slots_[index];
+    closed_head_ = slot.link;
+    closed_size_--;
+    if (slot.kept || slot.has_buffer) [[unlikely]] {
+      Drop(slot);
+    }
+    return index;
+  }
+  uint32_t TakeOther();
+  void Forget();
+  void Drop(Slot& slot);
   bool Grow();
 
   // The reserved range. [0, used_) have been handed out at some time, [0, committed_) can be touched.
@@ -111,7 +178,8 @@ class HandleTable {
   uint32_t reserved_ = 0;
   const uint32_t first_generation_;
 
-  // Closed handles whose story is kept, oldest first; then slots without a story.
+  // Closed handles whose story is kept, linked oldest first (the links end by their number, not by a
+  // mark); then slots without a story.
   uint32_t closed_head_ = kNoSlot;
   uint32_t closed_tail_ = kNoSlot;
   uint32_t free_head_ = kNoSlot;
@@ -119,8 +187,8 @@ class HandleTable {
   size_t closed_max_ = 1024;
 
   uint64_t next_order_ = 0;
-  size_t open_count_ = 0;
   std::vector<Generation> generations_;
+  Generation* newest_;  // the last of them
 
   DropFunction drop_;
   void* drop_data_;
