@@ -12,16 +12,11 @@ imported from here also where pytest is not installed: the first example of the 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-from hpy.debug import LeakDetector
+from hpy.debug import HPyLeakError, LeakDetector
 
 __all__ = ["LeakDetector", "hpy_debug"]
-
-
-def _watch() -> Iterator[LeakDetector]:
-    """Runs the test inside a LeakDetector, which it yields."""
-    with LeakDetector() as detector:
-        yield detector
 
 
 try:
@@ -40,4 +35,17 @@ except ModuleNotFoundError as error:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 else:
-    hpy_debug = pytest.fixture(name="hpy_debug")(_watch)
+
+    @pytest.fixture
+    def hpy_debug(request: pytest.FixtureRequest) -> Iterator[LeakDetector]:
+        """Runs the test inside a LeakDetector, which it yields."""
+        detector = LeakDetector()
+        detector.start()
+        yield detector
+        watcher: Any = request.config.pluginmanager.get_plugin("hpy_debug_watcher")
+        try:
+            detector.stop()
+        except HPyLeakError:
+            # The plugin fails the test itself, for what the test and not its fixtures left open.
+            if watcher is None or not watcher.checks_leaks(request.node):
+                raise
