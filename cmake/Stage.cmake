@@ -21,7 +21,7 @@ macro(hpy_stage_glob from to)
   endforeach()
 endmacro()
 
-hpy_stage_glob("${PROJECT_SOURCE_DIR}/python/hpy" "." *.py *.pyi py.typed)
+hpy_stage_glob("${PROJECT_SOURCE_DIR}/python/hpy" "." *.py *.pyi py.typed *.html *.c)
 hpy_stage_glob("${PROJECT_SOURCE_DIR}/include" devel/include *.h *.inc)
 hpy_stage_glob("${PROJECT_SOURCE_DIR}/abi" devel/include/hpy/abi *.inc *.h)
 hpy_stage_glob("${HPY_GENERATED}/hpy" devel/include/hpy version.h)

@@ -116,10 +116,15 @@ std::vector<leakdetector::PythonFrame> CPythonHost::PythonFrames(int max) {
   PyFrameObject* frame = PyThreadState_GetFrame(PyThreadState_Get());
   while (frame != nullptr && static_cast<int>(frames.size()) < max) {
     PyObject* code = reinterpret_cast<PyObject*>(PyFrame_GetCode(frame));
-    frames.push_back(
-        {FrameText(code, "co_name"), FrameText(code, "co_filename"), PyFrame_GetLineNumber(frame)});
+    std::string file = FrameText(code, "co_filename");
+    const bool own = !own_folder.empty() && file.starts_with(own_folder);
+    // Outside of it are the frames of `python -m hpy.debug run`, which stands for `python` itself.
+    const bool program = own && file.ends_with("/cli/program.py");
+    if (!own) {
+      frames.push_back({FrameText(code, "co_name"), std::move(file), PyFrame_GetLineNumber(frame)});
+    }
     Py_DECREF(code);
-    PyFrameObject* back = PyFrame_GetBack(frame);
+    PyFrameObject* back = program ? nullptr : PyFrame_GetBack(frame);
     Py_DECREF(frame);
     frame = back;
   }

@@ -47,6 +47,8 @@ class CPythonHost final : public debug_ctx::Host {
   void Renew() { ended_ = false; }
 
   Callbacks callbacks;
+  // Python files below this folder, which ends with a slash, are in no stack.
+  std::string own_folder;
 
  private:
   bool ended_ = false;

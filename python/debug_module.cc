@@ -33,6 +33,7 @@ void RegisterModule(const char* name, const HPyModuleDef* definition, void*) {
     return;
   }
   debug->state.functions.RegisterModule(name, definition->defines);
+  debug->modules.emplace_back(name);
   // Python never unloads an extension; saying so makes captures cheaper.
   stacktrace::Pin(definition);
 }
@@ -154,13 +155,14 @@ PyObject* LeakReport(PyObject*, PyObject* args) {
 }
 
 PyObject* RenderText(PyObject*, PyObject* args, PyObject* keywords) {
-  static const char* names[] = {"violations", "top", "colour", "report", nullptr};
+  static const char* names[] = {"violations", "top", "colour", "report", "folder", nullptr};
   PyObject* violations;
   Py_ssize_t top = 20;
   int color = 0;
   const char* report = nullptr;
-  if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|npz:render_text", const_cast<char**>(names),
-                                   &violations, &top, &color, &report)) {
+  const char* folder = nullptr;
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|npzz:render_text", const_cast<char**>(names),
+                                   &violations, &top, &color, &report, &folder)) {
     return nullptr;
   }
   PyObject* json = PyImport_ImportModule("json");
@@ -179,6 +181,7 @@ PyObject* RenderText(PyObject*, PyObject* args, PyObject* keywords) {
   options.top = static_cast<size_t>(top < 0 ? 0 : top);
   options.color = color != 0;
   if (report != nullptr) options.report_path = report;
+  if (folder != nullptr) options.base_directory = folder;
   return ToText(leakdetector::ToReport(read, options));
 }
 
@@ -240,6 +243,18 @@ PyObject* ViolationCount(PyObject*, PyObject*) {
   return debug == nullptr ? nullptr : PyLong_FromUnsignedLongLong(debug->state.violations);
 }
 
+PyObject* LoadedModules(PyObject*, PyObject*) {
+  DebugState* debug = DebugState::OfInterpreter();
+  if (debug == nullptr) return nullptr;
+  PyObject* list = PyList_New(0);
+  for (const std::string& name : debug->modules) {
+    PyObject* text = list != nullptr ? ToText(name) : nullptr;
+    if (text == nullptr || PyList_Append(list, text) != 0) Py_CLEAR(list);
+    Py_XDECREF(text);
+  }
+  return list;
+}
+
 PyMethodDef functions[] = {
     {"configure_native", ConfigureNative, METH_VARARGS, "Applies one setting."},
     {"leak_report", LeakReport, METH_VARARGS,
@@ -255,6 +270,8 @@ PyMethodDef functions[] = {
     {"set_suppression_callback", SetSuppressionCallback, METH_O,
      "Sets who says of each violation whether it is suppressed."},
     {"violation_count", ViolationCount, METH_NOARGS, "How many violations were reported so far."},
+    {"loaded_modules", LoadedModules, METH_NOARGS, "The modules loaded in debug mode, by name."},
+    {"doctor", Doctor, METH_NOARGS, "What works on this machine: a dict."},
     {nullptr, nullptr, 0, nullptr},
 };
 

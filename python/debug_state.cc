@@ -40,6 +40,8 @@ DebugState::DebugState(PyInterpreterState* interpreter, int64_t id,
       interpreter_(interpreter),
       id_(id) {
   host.only_interpreter = universal.only_interpreter;
+  const std::string own = LibraryOf(reinterpret_cast<void*>(&LibraryOf));
+  host.own_folder = own.substr(0, own.rfind('/') + 1);
 }
 
 DebugState* DebugState::Find() {
@@ -54,6 +56,12 @@ DebugState* DebugState::Find() {
   return nullptr;
 }
 
+DebugState* DebugState::Any() {
+  DebugState* debug = states_;
+  while (debug != nullptr && debug->ended_) debug = debug->next_;
+  return debug;
+}
+
 // A state that is free, or one more. Null with an exception set.
 DebugState* DebugState::New(PyInterpreterState* interpreter, const hpy_universal_capi& universal) {
   const int64_t id = PyInterpreterState_GetID(interpreter);
@@ -66,6 +74,7 @@ DebugState* DebugState::New(PyInterpreterState* interpreter, const hpy_universal
     debug->interpreter_ = interpreter;
     debug->id_ = id;
     debug->ended_ = false;
+    debug->modules.clear();
     return debug;
   }
   auto* debug = new (std::nothrow) DebugState(interpreter, id, universal);

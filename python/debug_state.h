@@ -25,9 +25,12 @@ class DebugState {
   static DebugState* OfInterpreter();
   // The same, or null without an exception where there is none.
   static DebugState* Find();
+  // That of some interpreter, for people in a debugger: also on a thread in which none executes.
+  static DebugState* Any();
 
   CPythonHost host;
   debug_ctx::State state;
+  std::vector<std::string> modules;     // names of those that were loaded in debug mode
   PyTypeObject* handle_type = nullptr;  // of DebugHandle objects; owned
 
  private:
@@ -53,6 +56,9 @@ PyObject* NewDebugHandle(DebugState& debug, handles::Slot* slot);
 
 // The file of the library with this address; empty when there is none.
 std::string LibraryOf(const void* address);
+
+// What this machine and this process offer, for `python -m hpy.debug doctor`: a dict.
+PyObject* Doctor(PyObject*, PyObject*);
 
 // A violation from the dict that its JSON text stands for. False with an exception set when it is none.
 bool ViolationFromDict(PyObject* dict, leakdetector::Violation* violation);

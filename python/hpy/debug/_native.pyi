@@ -50,8 +50,13 @@ def configure_native(name: str, value: object, /) -> None:
 def leak_report(generation: int, /) -> tuple[list[DebugHandle], list[str]]:
     """What extensions opened since `generation` and is open, oldest first, and each as JSON."""
 
-def render_text(violations_json: list[str], top: int, colour: bool, report: str | None, /) -> str:
-    """The report of these violations for people, folded, with the SUMMARY line at its end."""
+def render_text(
+    violations_json: list[str], top: int, colour: bool, report: str | None, folder: str = ..., /
+) -> str:
+    """The report of these violations for people, folded, with the SUMMARY line at its end.
+
+    Paths below `folder` are shown relative to it.
+    """
 
 def append_report(json_line: str, /) -> None:
     """Appends a line to the report file; does nothing when there is none."""
@@ -78,3 +83,9 @@ def set_suppression_callback(callback: Callable[[str], bool] | None, /) -> None:
 
     Then it is only written to the report file, and nothing fails but the call that must.
     """
+
+def loaded_modules() -> list[str]:
+    """The names of the modules that were loaded in debug mode."""
+
+def doctor() -> dict[str, Any]:
+    """What this machine and this process offer; cli/doctor.py explains the keys."""

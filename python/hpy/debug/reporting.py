@@ -124,14 +124,18 @@ def _make_error(story: str, also: type[BaseException] | None) -> BaseException:
 
 def _issue_warning(story: str) -> None:
     # Level 2 is the Python code that called the extension: native code has no frame.
-    warnings.warn(HPyDebugWarning(_report(story), Violation.from_json(story)), stacklevel=2)
+    warnings.warn(HPyDebugWarning(warning_text(story), Violation.from_json(story)), stacklevel=2)
 
 
-def _report(story: str) -> str:
+def report_of(story: str) -> str:
     """The report of one violation, without the summary that stands behind several."""
     text: str = native().render_text([story], 1, False, None)
     lines = [line for line in text.splitlines() if not line.startswith("SUMMARY:")]
     return "\n".join(lines).rstrip()
+
+
+# The text of a warning. `python -m hpy.debug run` has a shorter one, since its report has the rest.
+warning_text: Callable[[str], str] = report_of
 
 
 def _tell_subscribers_of_json(story: str) -> None:

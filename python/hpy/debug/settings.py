@@ -36,10 +36,37 @@ class Setting:
     check: Callable[[Any], Any]
     parse: Callable[[str], Any]
     native: bool = True  # whether the native code is told of it
+    metavar: str = ""  # what stands for the value in help; a setting without one is yes or no
+    is_path: bool = False
 
     @property
     def variable(self) -> str:
         return f"HPY_DEBUG_{self.name.upper()}"
+
+    @property
+    def flag(self) -> str:
+        """That of `python -m hpy.debug run`."""
+        return f"--{self.name.replace('_', '-')}"
+
+    @property
+    def ini(self) -> str:
+        """The name in the ini file of pytest; its flag is the same with dashes."""
+        return f"hpy_debug_{self.name}"
+
+    @property
+    def is_flag(self) -> bool:
+        return not self.metavar
+
+    @property
+    def shown_default(self) -> str:
+        """The default as a person writes it."""
+        if self.default is None:
+            return "none"
+        if isinstance(self.default, bool):
+            return str(self.default).lower()
+        if isinstance(self.default, int) and self.default >= _MIB and self.default % _MIB == 0:
+            return f"{self.default // _MIB} MiB"
+        return str(self.default)
 
 
 class _NotAllowedError(Exception):
@@ -54,7 +81,8 @@ def _choice(name: str, default: str, help: str, *choices: str) -> Setting:
             raise _NotAllowedError
         return value
 
-    return Setting(name, default, help, f"one of {', '.join(choices)}", check, check)
+    expected = f"one of {', '.join(choices)}"
+    return Setting(name, default, help, expected, check, check, metavar=f"{{{','.join(choices)}}}")
 
 
 def _flag(name: str, default: bool, help: str) -> Setting:
@@ -79,9 +107,8 @@ def _number(name: str, default: int, help: str, low: int, high: int) -> Setting:
             raise _NotAllowedError
         return value
 
-    return Setting(
-        name, default, help, f"a whole number from {low} to {high}", check, lambda t: check(_int(t))
-    )
+    expected = f"a whole number from {low} to {high}"
+    return Setting(name, default, help, expected, check, lambda t: check(_int(t)), metavar="N")
 
 
 def _size(name: str, default: int, help: str, high: int) -> Setting:
@@ -98,7 +125,7 @@ def _size(name: str, default: int, help: str, high: int) -> Setting:
         return value
 
     expected = f"a number of bytes from 0 to {high} (in a variable also 512K, 10M, 1G)"
-    return Setting(name, default, help, expected, number.check, parse)
+    return Setting(name, default, help, expected, number.check, parse, metavar="BYTES")
 
 
 def _path(name: str, help: str, *, native: bool, writes: bool) -> Setting:
@@ -130,7 +157,7 @@ def _path(name: str, help: str, *, native: bool, writes: bool) -> Setting:
         if writes
         else "the path of a file of suppressions, or None"
     )
-    return Setting(name, None, help, expected, check, parse, native)
+    return Setting(name, None, help, expected, check, parse, native, metavar="F", is_path=True)
 
 
 def _read_suppressions(path: str) -> None:

@@ -93,9 +93,13 @@ class Violation(_Record):
     @classmethod
     def from_json(cls, text: str) -> Violation:
         """From a line of a report file; ValueError when it is none."""
-        data = json.loads(text)
+        return cls.from_dict(json.loads(text))
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Violation:
+        """From what such a line stands for; ValueError when it is no violation."""
         if not isinstance(data, dict) or not isinstance(data.get("kind"), str):
-            raise ValueError(f"not a violation in the form of a report file: {text[:80]!r}")
+            raise ValueError(f"not a violation in the form of a report file: {str(data)[:80]}")
         try:
             return cls(
                 kind=data["kind"],
@@ -112,7 +116,7 @@ class Violation(_Record):
             )
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(
-                f"not a violation in the form of a report file ({error!r}): {text[:80]!r}"
+                f"not a violation in the form of a report file ({error!r}): {str(data)[:80]}"
             ) from error
 
     def to_dict(self) -> dict[str, Any]:
