@@ -1,6 +1,8 @@
 """For tests of the pytest plugin: an extension with mistakes, and runs of pytest that import it."""
 
+import os
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Optional
@@ -116,7 +118,8 @@ OTHERS = ("asyncio", "anyio", "rerunfailures", "subtests", "xdist", "hypothesisp
 class PytestSuite:
     """Runs pytest on files, in a process of its own that finds the plugin by its entry point.
 
-    The extension `suspect` made of SOURCE can be imported there.
+    The extension `suspect` made of SOURCE can be imported there. With the variable
+    HPY_TEST_PYTEST=PYTHON that interpreter runs the inner pytest, which may be of another version.
     """
 
     def __init__(self, pytester: pytest.Pytester, extension: Extension) -> None:
@@ -141,17 +144,16 @@ class PytestSuite:
         for name, text in (files or {}).items():
             (self.pytester.path / name).write_text(text)
         with pytest.MonkeyPatch.context() as patch:
-            import os
-
             for name in [name for name in os.environ if name.startswith("HPY")]:
-                patch.delenv(name)
+                if name != "HPY_TEST_PYTEST":
+                    patch.delenv(name)
             patch.setenv("PYTHONPATH", f"{tree.STAGED}{os.pathsep}{self.extension.folder}")
             for name, text in (env or {}).items():
                 patch.setenv(name, text)
             off = [f"-pno:{name}" for name in OTHERS if name not in others]
-            return self.pytester.runpytest_subprocess(
-                "-pno:cacheprovider", *off, *arguments, timeout=200
-            )
+            python = os.environ.get("HPY_TEST_PYTEST", sys.executable)
+            command = [python, "-mpytest", f"--basetemp={self.path / 'basetemp'}", *off]
+            return self.pytester.run(*command, "-pno:cacheprovider", *arguments, timeout=200)
 
     @property
     def path(self) -> Path:

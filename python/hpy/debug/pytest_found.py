@@ -109,6 +109,9 @@ def short_text(stories: Sequence[str]) -> list[str]:
         places[violation.kind, place_of(violation)] += violation.count
     shown = places.most_common(max(settings.get("top"), 1))
     lines = [f"{count} {kind} at {place}" for (kind, place), count in shown]
-    if len(places) > len(shown):
-        lines.append(f"and {len(places) - len(shown)} more places (--hpy-debug-top shows more)")
+    rest = len(places) - len(shown)
+    if rest > 0:
+        lines.append(
+            f"and {rest} more place{'' if rest == 1 else 's'} (--hpy-debug-top shows more)"
+        )
     return lines

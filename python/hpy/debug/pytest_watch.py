@@ -57,6 +57,7 @@ class _Run:
     held: bool = False  # the report of the body has not been told yet
     told: bool = False  # it has
     body: pytest.TestReport | None = None
+    raised: bool = False  # whether the body did; one that must fail and did not has failed too
     # Of the phase in progress.
     violations: list[tuple[Owner, Violation]] = field(default_factory=list)
     surfaced: list[Violation] = field(default_factory=list)  # in the report of a subtest
@@ -288,7 +289,7 @@ class Watcher:
         run.violations.clear()
         run.surfaced.clear()
         if call.when == "call":
-            run.body = report
+            run.body, run.raised = report, call.excinfo is not None
         elif call.when == "teardown":
             self._judge_test(run, report)
             self._judge_fixtures(run, report)
@@ -333,7 +334,7 @@ class Watcher:
 
     def _amend(self, run: _Run, body: pytest.TestReport, text: str) -> None:
         """Makes the report of the body one of a failure, the way pytest makes reports."""
-        if body.failed:
+        if body.failed and run.raised:
             return
         call = CallInfo.from_call(functools.partial(pytest.fail, text, pytrace=False), "call")
         run.amending = True
