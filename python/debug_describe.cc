@@ -29,6 +29,8 @@ using handles::Origin;
 using handles::Slot;
 using handles::Validity;
 
+constexpr int kPythonFrames = 64;
+
 void AddStack(const leakdetector::Stack& stack, std::string* out) {
   for (const auto& [function, file, line, library, offset, inlined, tail] : stack.native) {
     const std::string place =
@@ -84,7 +86,14 @@ std::string StoryOf(debug_ctx::State& state, const HandleTable& table, HPy value
       named.function ? fmt::format("{}.{}", named.module.value_or("?"), *named.function) : "?";
   const bool argument = static_cast<Origin>(slot.origin) == Origin::kArgument;
   out += fmt::format("  {} {}\n", argument ? "an argument of" : "opened by", function);
-  AddStack(debug_ctx::OpenedStack(state, slot), &out);
+  leakdetector::Stack opened = debug_ctx::OpenedStack(state, slot);
+  // The Python frames of the call in progress are read when it returns, or now.
+  const debug_ctx::Call* call = debug_ctx::innermost_call;
+  if (opened.python.empty() && call != nullptr && slot.order >= call->first_order &&
+      PyGILState_Check() != 0) {
+    opened.python = state.host.PythonFrames(kPythonFrames);
+  }
+  AddStack(opened, &out);
   if (open) return out;
   out += fmt::format("  closed {}\n", HowClosed(slot));
   const bool by_return = argument || static_cast<Ending>(slot.ending) == Ending::kReturned;
