@@ -7,6 +7,8 @@
 #include <memory>
 #include <vector>
 
+#include "debug_ctx/fields.h"
+#include "debug_ctx/struct_guard.h"
 #include "handles/handle_table.h"
 #include "hpy.h"
 #include "leakdetector/violation.h"
@@ -58,11 +60,15 @@ struct Call {
   uint64_t first_order = 0;  // handles from this number on were opened since the call began
   int64_t open = 0;          // how many of those are open (and of calls inside it)
   OpenLog log;
+  CallStores stores;
+  MadeStructs made;
   // Mistakes of calls that have no error value: raised when the function returns.
   std::vector<leakdetector::Violation> deferred;
   // The last of them that was only warned of: raised all the same if the function then fails without
   // an exception, which is what it makes of a refused result.
   std::unique_ptr<leakdetector::Violation> warned;
+  // What was found during it where nothing can be raised: dealt with when the function returns.
+  std::vector<leakdetector::Violation> late;
 };
 
 // A context that is handed to one call at a time.

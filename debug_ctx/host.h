@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "debug_ctx/host_objects.h"
 #include "hpy.h"
 #include "leakdetector/violation.h"
 
@@ -22,12 +23,11 @@ class State;
 // The hooks of the older interface (`_debug.set_on_invalid_handle` and its twin for builders).
 enum class Hook { kInvalidHandle, kInvalidBuilder };
 
-class Host {
+class Host : public ObjectHost {
  public:
   // A handle of the universal context is the address of the native object plus this: so the
   // trampolines convert arguments without a call. Null stays null.
   explicit Host(intptr_t native_handle_bias) : bias_(native_handle_bias) {}
-  virtual ~Host() = default;
 
   // Native objects are `void *`, for the type differs with what includes hpy.h.
   HPy Borrow(void* object) const {

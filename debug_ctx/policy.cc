@@ -46,9 +46,9 @@ void WriteError(std::string_view text) {
   }
 }
 
-[[noreturn]] void Abort(State& state, const Violation& violation) {
+[[noreturn]] void Abort(State& state, const Violation& violation, const char* fatal) {
   WriteError(leakdetector::ToText(violation, {}));
-  const char* fatal = FatalText(violation.kind);
+  if (fatal == nullptr) fatal = FatalText(violation.kind);
   if (violation.kind == Kind::kStaleContext) WriteError("Error: Wrong HPy Context!\n");
   state.host.Fatal(fatal != nullptr ? fatal : violation.message.c_str());
   std::abort();  // a host that returns from Fatal
@@ -56,20 +56,62 @@ void WriteError(std::string_view text) {
 
 }  // namespace
 
-bool Emit(State& state, const Violation& violation) {
+namespace {
+
+// The part of it that takes no Python code.
+void Record(State& state, const Violation& violation) {
   if (state.report_file != nullptr) state.report_file->Append(leakdetector::ToJson(violation));
+}
+
+// The rest. True when the violation is suppressed.
+bool Tell(State& state, const Violation& violation) {
   if (state.host.Suppressed(violation)) return true;
   state.violations++;
   state.host.Notify(violation);
   return false;
 }
 
-void Report(State& state, Call& call, Violation violation, bool can_fail) {
+}  // namespace
+
+bool Emit(State& state, const Violation& violation) {
+  Record(state, violation);
+  return Tell(state, violation);
+}
+
+void ReportLater(State& state, Violation violation) {
+  Record(state, violation);
+  // The Python code that knows what is suppressed is asked all the same when the process would end
+  // otherwise.
+  if (state.settings.policy == Policy::kAbort && !state.host.Suppressed(violation)) {
+    Abort(state, violation, nullptr);
+  }
+  if (innermost_call != nullptr && innermost_call->state == &state) {
+    innermost_call->late.push_back(std::move(violation));
+  } else {
+    state.late.push_back(std::move(violation));
+    state.host.WantDelivery();
+  }
+}
+
+void DeliverReports(State& state) {
+  HPyContext* const universal = state.universal;
+  for (const Violation& violation : std::exchange(state.late, {})) {
+    if (Tell(state, violation)) continue;
+    if (state.settings.policy == Policy::kWarn) {
+      if (state.host.Warn(violation)) continue;
+    } else {
+      state.host.Raise(violation, HPy_NULL);
+    }
+    universal->ctx_Err_WriteUnraisable(universal, HPy_NULL);
+  }
+}
+
+void Report(State& state, Call& call, Violation violation, bool can_fail, const char* fatal) {
   const bool suppressed = Emit(state, violation);
   // A suppressed one is as a warning that nobody sees: the call itself cannot but fail.
   switch (suppressed ? Policy::kWarn : state.settings.policy) {
     case Policy::kAbort:
-      Abort(state, violation);
+      Abort(state, violation, fatal);
     case Policy::kWarn:
       if (suppressed || state.host.Warn(violation)) {
         if (can_fail) {
@@ -91,7 +133,28 @@ void Report(State& state, Call& call, Violation violation, bool can_fail) {
   }
 }
 
+namespace {
+
+// What was found during the call where nothing could be raised.
+void TakeLate(State& state, Call& call) {
+  for (Violation& violation : std::exchange(call.late, {})) {
+    if (Tell(state, violation)) continue;
+    if (state.settings.policy == Policy::kWarn) {
+      if (state.host.Warn(violation)) continue;
+      state.universal->ctx_Err_Clear(state.universal);
+    }
+    call.deferred.push_back(std::move(violation));
+  }
+}
+
+}  // namespace
+
 bool RaiseDeferred(State& state, Call& call, bool failed) {
+  if (call.stores.number != 0) state.fields.CheckReturn(call);
+  if (!call.made.empty()) state.guards.CheckReturn(call);
+  if (!call.late.empty()) [[unlikely]] {
+    TakeLate(state, call);
+  }
   const std::unique_ptr<Violation> warned = std::move(call.warned);
   if (warned != nullptr && failed && !state.universal->ctx_Err_Occurred(state.universal)) {
     state.host.Raise(*warned, HPy_NULL);

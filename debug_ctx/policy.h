@@ -10,7 +10,17 @@ namespace hpy::debug_ctx {
 
 // Deals with a violation as the policy says. Afterwards, where `can_fail`, an exception is set; where
 // not, it may have been deferred to the return of the function.
-void Report(State& state, Call& call, leakdetector::Violation violation, bool can_fail);
+// `fatal`, if there is one, is what the process is ended with under the policy abort.
+void Report(State& state, Call& call, leakdetector::Violation violation, bool can_fail,
+            const char* fatal = nullptr);
+
+// The same where nothing can be raised and no Python code may run: in the garbage collector, in
+// traverse and destroy functions. The report is written at once. The rest is done when the extension
+// function in progress returns, or, outside of all, soon after, when what would be raised goes to
+// sys.unraisablehook.
+void ReportLater(State& state, leakdetector::Violation violation);
+// That: called by the host as ObjectHost::WantDelivery says.
+void DeliverReports(State& state);
 
 // The part of it that every policy has: written to the report file, counted, told to subscribers. True
 // when it is suppressed: then it is only written to the report file.

@@ -151,6 +151,8 @@ CallScope::~CallScope() {
     if (call.outer != nullptr && call.outer->state == &state) call.outer->open += call.open;
   }
   call.log.Clear();
+  if (call.stores.number != 0) state.fields.End(&call.stores);
+  if (!call.made.empty()) call.made.clear();
   call.in_progress = false;
   innermost_call = call.outer;
   state.GiveBack(context_);

@@ -8,10 +8,13 @@
 #include <vector>
 
 #include "debug_ctx/call.h"
+#include "debug_ctx/fields.h"
 #include "debug_ctx/functions.h"
+#include "debug_ctx/globals.h"
 #include "debug_ctx/host.h"
 #include "debug_ctx/settings.h"
 #include "debug_ctx/stories.h"
+#include "debug_ctx/struct_guard.h"
 #include "handles/buffers.h"
 #include "handles/handle_table.h"
 #include "leakdetector/frame_filter.h"
@@ -83,6 +86,10 @@ class State {
   handles::HandleTable trackers;  // wrapped: a pointer to std::vector<HPy> of debug handles
   Functions functions;
   Stories stories;
+  Fields fields{*this};
+  Globals globals;
+  StructGuards guards{*this};
+  std::vector<leakdetector::Violation> late;  // found outside all calls: see ReportLater
   leakdetector::FrameFilter filter;
   std::unique_ptr<leakdetector::ReportFile> report_file;
   uint64_t violations = 0;  // reported since the start, leaks not counted

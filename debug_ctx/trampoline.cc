@@ -292,6 +292,8 @@ void Wrapper<table::Slot_ctx_CallRealFunctionFromTrampoline>::Call(HPyContext* c
     // No handles, no context: as in the universal context. So is the fatal error for the two that are
     // never dispatched.
     case HPyFunc_TRAVERSEPROC:
+      CheckedTraverse(state, f, *static_cast<_HPyFunc_args_TRAVERSEPROC*>(args));
+      return;
     case HPyFunc_CAPSULE_DESTRUCTOR:
     case HPyFunc_DESTROYFUNC:
     case HPyFunc_VECTORCALLFUNC:

@@ -24,9 +24,7 @@ HPy Wrapper<table::Slot_ctx_Type_FromSpec>::Call(HPyContext* ctx, HPyType_Spec* 
   State& state = api.state();
   const std::string module = state.functions[api.call().function].module;
   state.functions.RegisterType(module, spec->name, spec->defines);
-  HPyContext* const universal = api.universal();
-  return api.Wrap(
-      universal->ctx_Type_FromSpec(universal, spec, params != nullptr ? params_u.data() : nullptr));
+  return api.Wrap(state.host.NewType(spec, params != nullptr ? params_u.data() : nullptr));
 }
 
 HPy Wrapper<table::Slot_ctx_Module_Create>::Call(HPyContext* ctx, HPyModuleDef* definition) {
@@ -37,6 +35,7 @@ HPy Wrapper<table::Slot_ctx_Module_Create>::Call(HPyContext* ctx, HPyModuleDef* 
   State& state = api.state();
   const std::string module = state.functions[api.call().function].module;
   state.functions.RegisterModule(module.c_str(), definition->defines);
+  state.globals.ExemptLibraryOf(site.pc);
   HPyContext* const universal = api.universal();
   return api.Wrap(universal->ctx_Module_Create(universal, definition));
 }

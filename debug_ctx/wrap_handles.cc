@@ -70,21 +70,6 @@ HPy Wrapper<table::Slot_ctx_Tuple_FromArray>::Call(HPyContext* ctx, const HPy* i
   return api.Wrap(universal->ctx_Tuple_FromArray(universal, items_u->data(), count));
 }
 
-HPy Wrapper<table::Slot_ctx_Type_GenericNew>::Call(HPyContext* ctx, HPy type, const HPy* args,
-                                                   HPy_ssize_t nargs, HPy kw) {
-  using S = table::Slot_ctx_Type_GenericNew;
-  const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
-  ApiCall api(ctx, S::kInfo, site);
-  const HPy type_u = api.Unwrap(type, 1);
-  const HPy kw_u = api.Unwrap(kw, 4);
-  // The arguments are ignored by contract, and may be anything.
-  static_cast<void>(args);
-  static_cast<void>(nargs);
-  if (!api.ok()) return Refuse<S>();
-  HPyContext* const universal = api.universal();
-  return api.Wrap(universal->ctx_Type_GenericNew(universal, type_u, nullptr, 0, kw_u));
-}
-
 HPy Wrapper<table::Slot_ctx_Call>::Call(HPyContext* ctx, HPy callable, const HPy* args,
                                         size_t nargs, HPy kwnames) {
   const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();

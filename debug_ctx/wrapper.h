@@ -101,6 +101,24 @@ HPY_WRAPPED_BY_HAND(ctx_Bytes_AsString, const char*, (HPyContext*, HPy))
 HPY_WRAPPED_BY_HAND(ctx_Bytes_AS_STRING, const char*, (HPyContext*, HPy))
 HPY_WRAPPED_BY_HAND(ctx_Unicode_AsUTF8AndSize, const char*, (HPyContext*, HPy, HPy_ssize_t*))
 HPY_WRAPPED_BY_HAND(ctx_Type_GetName, const char*, (HPyContext*, HPy))
+// Read what the host knows about the object's type.
+HPY_WRAPPED_BY_HAND(ctx_AsStruct_Object, void*, (HPyContext*, HPy))
+HPY_WRAPPED_BY_HAND(ctx_AsStruct_Legacy, void*, (HPyContext*, HPy))
+HPY_WRAPPED_BY_HAND(ctx_AsStruct_Type, void*, (HPyContext*, HPy))
+HPY_WRAPPED_BY_HAND(ctx_AsStruct_Long, void*, (HPyContext*, HPy))
+HPY_WRAPPED_BY_HAND(ctx_AsStruct_Float, void*, (HPyContext*, HPy))
+HPY_WRAPPED_BY_HAND(ctx_AsStruct_Unicode, void*, (HPyContext*, HPy))
+HPY_WRAPPED_BY_HAND(ctx_AsStruct_Tuple, void*, (HPyContext*, HPy))
+HPY_WRAPPED_BY_HAND(ctx_AsStruct_List, void*, (HPyContext*, HPy))
+HPY_WRAPPED_BY_HAND(ctx_AsStruct_Dict, void*, (HPyContext*, HPy))
+// Arms the guard behind the new struct.
+HPY_WRAPPED_BY_HAND(ctx_New, HPy, (HPyContext*, HPy, void**))
+// What is stored in fields is compared with what is visited.
+HPY_WRAPPED_BY_HAND(ctx_Field_Store, void, (HPyContext*, HPy, HPyField*, HPy))
+HPY_WRAPPED_BY_HAND(ctx_Field_Load, HPy, (HPyContext*, HPy, HPyField))
+// Globals have to be listed by a module.
+HPY_WRAPPED_BY_HAND(ctx_Global_Store, void, (HPyContext*, HPyGlobal*, HPy))
+HPY_WRAPPED_BY_HAND(ctx_Global_Load, HPy, (HPyContext*, HPyGlobal))
 // Arrays of handles.
 HPY_WRAPPED_BY_HAND(ctx_Tuple_FromArray, HPy, (HPyContext*, const HPy*, HPy_ssize_t))
 HPY_WRAPPED_BY_HAND(ctx_Type_GenericNew, HPy, (HPyContext*, HPy, const HPy*, HPy_ssize_t, HPy))

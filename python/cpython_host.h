@@ -10,6 +10,7 @@
 
 #include "debug_ctx/host.h"
 #include "debug_ctx/state.h"
+#include "runtime/observer.h"
 
 namespace hpy::python {
 
@@ -29,6 +30,10 @@ class CPythonHost final : public debug_ctx::Host {
   CPythonHost() : Host(1) {}
 
   debug_ctx::State& StateOfInterpreter(debug_ctx::State& hint) override;
+  // Has to be called before the first use: what the runtime offers, and its plain HPyField_Store.
+  using FieldStore = void (*)(HPyContext*, HPy, HPyField*, HPy);
+  void UseObserver(const _HPyObserverFunctions* functions, HPyContext* universal);
+
   void* const* TupleItems(void* tuple, HPy_ssize_t* size) override;
   std::vector<leakdetector::PythonFrame> PythonFrames(int max) override;
   std::optional<std::string> Repr(HPy object) override;
@@ -45,6 +50,17 @@ class CPythonHost final : public debug_ctx::Host {
   void End();
   // For another interpreter.
   void Renew() { ended_ = false; }
+  // In cpython_objects.cc.
+  bool HasShape(HPy object, HPyType_BuiltinShape shape) override;
+  HPy NewType(HPyType_Spec* spec, HPyType_SpecParam* params) override;
+  bool IsObserved(HPy object) override;
+  debug_ctx::StructGuard GuardOf(HPy object) override;
+  debug_ctx::FieldVisits FieldVisitsOf(HPy object) override;
+  void Traverse(HPy object, HPyFunc_visitproc visit, void* arg) override;
+  HPyCFunction TraverseFunction(HPy object) override;
+  void StoreField(HPy owner, HPyField* field, HPy value) override;
+  Bounds ThreadStack() override;
+  void WantDelivery() override;
 
   Callbacks callbacks;
   // Python files below this folder, which ends with a slash, are in no stack.
@@ -52,6 +68,9 @@ class CPythonHost final : public debug_ctx::Host {
 
  private:
   bool ended_ = false;
+  const _HPyObserverFunctions* observer_ = nullptr;
+  HPyContext* universal_ = nullptr;
+  FieldStore store_field_ = nullptr;
 };
 
 // The text of a str as UTF-8; what cannot be encoded is escaped.

@@ -34,6 +34,7 @@ void RegisterModule(const char* name, const HPyModuleDef* definition, void*) {
   }
   debug->state.functions.RegisterModule(name, definition->defines);
   debug->modules.emplace_back(name);
+  debug->state.globals.Register(definition->globals);
   // Python never unloads an extension; saying so makes captures cheaper.
   stacktrace::Pin(definition);
 }

@@ -42,6 +42,7 @@ DebugState::DebugState(PyInterpreterState* interpreter, int64_t id,
   host.only_interpreter = universal.only_interpreter;
   const std::string own = LibraryOf(reinterpret_cast<void*>(&LibraryOf));
   host.own_folder = own.substr(0, own.rfind('/') + 1);
+  host.UseObserver(universal.observer, universal.universal_ctx);
 }
 
 DebugState* DebugState::Find() {
@@ -71,6 +72,7 @@ DebugState* DebugState::New(PyInterpreterState* interpreter, const hpy_universal
     if (!debug->ended_ || debug->state.HasCallsInProgress()) continue;
     debug->host.Renew();
     debug_ctx::State::Renew(&debug->state, universal.universal_ctx, NewFilter(universal));
+    debug->host.UseObserver(universal.observer, universal.universal_ctx);
     debug->interpreter_ = interpreter;
     debug->id_ = id;
     debug->ended_ = false;

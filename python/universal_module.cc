@@ -7,6 +7,7 @@
 #include "universal/capi.h"
 #include "universal/context.h"
 #include "universal/loader.h"
+#include "universal/observer.h"
 #include "universal_environment.h"
 
 namespace hpy::python {
@@ -296,7 +297,7 @@ int Exec(PyObject* module) {
   HPyContext* ctx = universal::ContextOfInterpreter();
   if (ctx == nullptr) return -1;
   state->capi = {ctx, HPY_CAPI_VERSION, universal::CallRealFunction, MakeModuleForCapi,
-                 universal::OnlyInterpreter()};
+                 universal::OnlyInterpreter(), universal::ObserverFunctions()};
   state->import_error = NewImportError();
   if (state->import_error == nullptr) return -1;
   if (PyObject_SetAttrString(module, "HPyImportError", state->import_error) < 0) return -1;

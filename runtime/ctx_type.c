@@ -1,4 +1,5 @@
 /* HPyType_FromSpec. */
+#include "ctx_observer.h"
 #include "ctx_type_info.h"
 
 /* A type while it is being made. What it owns is freed by building_finish. */
@@ -12,11 +13,12 @@ typedef struct {
   /* From the definitions. */
   const HPyDef *call, *traverse, *destroy;
   int has_members, has_explicit_call_offset;
+  int observed;
   /* From the legacy slots. */
   const PyMethodDef *legacy_methods;
   const PyMemberDef *legacy_members;
   const PyGetSetDef *legacy_getsets;
-  int legacy_dealloc, legacy_traverse, legacy_call;
+  int legacy_dealloc, legacy_traverse, legacy_call, legacy_memory;
   PyObject *legacy_base, *legacy_bases; /* borrowed */
   /* For CPython. */
   PyMemberDef *members;
@@ -108,6 +110,11 @@ static void read_legacy_slots(Building *b) {
         break;
       case Py_tp_dealloc:
         b->legacy_dealloc = 1;
+        break;
+      case Py_tp_alloc:
+      case Py_tp_free:
+      case Py_tp_del:
+        b->legacy_memory = 1;
         break;
       case Py_tp_traverse:
         b->legacy_traverse = 1;
@@ -333,6 +340,16 @@ static char *copy_string(const char *string) {
   return copy;
 }
 
+/* Not where a struct in C of somebody else's may begin with this one and goes on where the guard
+ * would be (a legacy type with subclasses), nor where the end of an object is the extension's
+ * business. */
+static int wants_guard(const Building *b) {
+  return b->observed && !b->legacy_dealloc && !b->legacy_memory &&
+         b->spec->builtin_shape != HPyType_BuiltinShape_Type &&
+         (b->spec->builtin_shape != HPyType_BuiltinShape_Legacy ||
+          (b->spec->flags & HPy_TPFLAGS_BASETYPE) == 0);
+}
+
 static int make_info(Building *b) {
   _HPyTypeInfo *info = b->info = _HPyTypeInfo_New();
   if (info == NULL) return -1;
@@ -347,7 +364,8 @@ static int make_info(Building *b) {
     info->traverse = HPY_FUNCTION(traverseproc, b->traverse->slot.cpy_trampoline);
   }
   if (b->destroy != NULL) info->destroy = HPY_FUNCTION(HPyFunc_destroyfunc, b->destroy->slot.impl);
-  info->has_dealloc = b->traverse != NULL || b->destroy != NULL;
+  info->observed = b->observed;
+  info->has_dealloc = b->traverse != NULL || b->destroy != NULL || wants_guard(b);
   info->name = copy_string(b->spec->name); /* before 3.11 the type refers to it */
   return info->name == NULL ? -1 : 0;
 }
@@ -405,7 +423,7 @@ static PyObject *build(Building *b, const HPyType_SpecParam *params) {
   if (check_spec(b) < 0 || make_info(b) < 0 ||
       _HPyType_CollectMethods(b->info, b->spec, b->legacy_methods) < 0 || check_members(b) < 0 ||
       find_base(b) < 0 ||
-      _HPyType_Layout(b->info, b->spec, b->base, b->call != NULL, &basicsize) < 0 ||
+      _HPyType_Layout(b->info, b->spec, b->base, b->call != NULL, wants_guard(b), &basicsize) < 0 ||
       _HPyType_CollectMembers(b->info, b->spec, b->legacy_members, b->legacy_getsets, &b->members) <
           0 ||
       make_slots(b) < 0 || _HPyType_InitGC() < 0) {
@@ -419,12 +437,12 @@ static PyObject *build(Building *b, const HPyType_SpecParam *params) {
   return type;
 }
 
-HPyAPI_IMPL HPy ctx_Type_FromSpec(HPyContext *ctx, HPyType_Spec *spec, HPyType_SpecParam *params) {
+static HPy from_spec(const HPyType_Spec *spec, const HPyType_SpecParam *params, int observed) {
   Building building;
   PyObject *type;
-  (void)ctx;
   memset(&building, 0, sizeof(building));
   building.spec = spec;
+  building.observed = observed;
   type = build(&building, params);
   Py_XDECREF(building.bases);
   Py_XDECREF(building.base);
@@ -433,3 +451,14 @@ HPyAPI_IMPL HPy ctx_Type_FromSpec(HPyContext *ctx, HPyType_Spec *spec, HPyType_S
   PyMem_Free(building.slots);
   return _py2h(type);
 }
+
+HPyAPI_IMPL HPy ctx_Type_FromSpec(HPyContext *ctx, HPyType_Spec *spec, HPyType_SpecParam *params) {
+  (void)ctx;
+  return from_spec(spec, params, 0);
+}
+
+#ifdef HPY_UNIVERSAL_CONTEXT
+HPy _HPyObserver_TypeFromSpec(HPyType_Spec *spec, HPyType_SpecParam *params) {
+  return from_spec(spec, params, 1);
+}
+#endif

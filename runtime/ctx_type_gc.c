@@ -9,6 +9,7 @@
  *   - at last one native type with functions of its own: object, list, a type of the Python/C
  *     API;
  *   - above the first type of HPy anything. That has been dealt with by whoever called us. */
+#include "ctx_observer.h"
 #include "ctx_type_info.h"
 
 /* CPython's functions for classes made by a class statement. The addresses are the same in every
@@ -169,16 +170,19 @@ HPyAPI_IMPL void _HPyType_ClearFields(PyObject *self, const _HPyTypeInfo *info) 
     int i;
     taker.count = 0;
     (void)info->traverse_impl(_HPyTypeInfo_Struct(info, self), take_field, &taker);
+    for (i = 0; i < taker.count; i++) HPY_OBSERVE(taken, self, taker.taken[i]);
     for (i = 0; i < taker.count; i++) Py_DECREF(taker.taken[i]);
   } while (taker.count == TAKEN_AT_ONCE);
 }
 
-static void clear_all_fields(PyObject *self, PyTypeObject *first) {
+static void clear_all_fields(PyObject *self, PyTypeObject *first, int dies) {
   PyTypeObject *layer;
   for (layer = first; layer != NULL; layer = layer->tp_base) {
     const _HPyTypeInfo *info = _HPyTypeInfo_Of(layer);
     if (info != NULL) info->clear_fields(self, info);
   }
+  HPY_OBSERVE(cleared, self, dies);
+  (void)dies;
 }
 
 static void clear_slots(PyObject *self, PyTypeObject *layer) {
@@ -193,7 +197,7 @@ HPyAPI_IMPL int _HPyType_Clear(PyObject *self) {
   PyTypeObject *first = first_layer(Py_TYPE(self), 0);
   PyTypeObject *layer;
   if (first == NULL) return 0;
-  clear_all_fields(self, first);
+  clear_all_fields(self, first, 0);
   for (layer = first->tp_base; layer != NULL; layer = layer->tp_base) {
     if (_HPyTypeInfo_Of(layer) != NULL) continue;
     if (layer->tp_clear == subtype_clear) {
@@ -240,13 +244,14 @@ static void dealloc_layers(PyObject *self, PyTypeObject *first) {
   if (first == type && finalize(self, PyType_IS_GC(type))) return;
   if (first->tp_weaklistoffset != 0) PyObject_ClearWeakRefs(self);
 
-  clear_all_fields(self, first);
+  clear_all_fields(self, first, 1);
   for (layer = first; layer != NULL; layer = layer->tp_base) {
     const _HPyTypeInfo *info = _HPyTypeInfo_Of(layer);
     if (info == NULL) continue;
     clear_own_dict(self, layer);
     if (info->destroy != NULL) info->destroy(_HPyTypeInfo_Struct(info, self));
   }
+  HPY_OBSERVE(dies, self);
   for (layer = first->tp_base; layer != NULL; layer = layer->tp_base) {
     if (_HPyTypeInfo_Of(layer) != NULL) continue;
     if (layer->tp_dealloc != subtype_dealloc) break;

@@ -14,7 +14,7 @@
  * hpy.universal. They recognise each other's records by the name of the record's own type, which
  * stands for this layout; what depends on the library (how a field holds its object) is behind
  * `clear_fields`. */
-#define HPY_TYPE_INFO_NAME "hpy.type_info.1"
+#define HPY_TYPE_INFO_NAME "hpy.type_info.2"
 
 typedef struct _HPyTypeInfo {
   PyObject_HEAD HPyType_BuiltinShape shape;
@@ -22,6 +22,8 @@ typedef struct _HPyTypeInfo {
   Py_ssize_t start;       /* of the struct in the object; HPY_BEHIND_ITEMS for int and tuple */
   Py_ssize_t struct_size; /* 0: no type in the chain of bases has a struct */
   Py_ssize_t call_offset; /* of the hidden call pointer, 0: none */
+  int observed;            /* made by _HPyObserver_TypeFromSpec */
+  Py_ssize_t guard_offset; /* of the guard behind the struct in the object, 0: none */
   vectorcallfunc call;    /* HPy_tp_call, or NULL */
   HPyFunc_traverseproc traverse_impl;
   traverseproc traverse; /* its trampoline; NULL when the type has no HPy_tp_traverse */
@@ -95,10 +97,10 @@ static inline void *_HPyTypeInfo_Struct(const _HPyTypeInfo *info, PyObject *obje
 }
 
 /* Layout of a type to be made: fills in start, struct_size and call_offset of `info`, and the
- * sizes that CPython gets. `base` gives the layout; `needs_call`: the type has HPy_tp_call. -1
- * with TypeError when structs would overlap. */
+ * sizes that CPython gets. `base` gives the layout; `needs_call`: the type has HPy_tp_call;
+ * `wants_guard`: there may be a guard. -1 with TypeError when structs would overlap. */
 HPyAPI_IMPL int _HPyType_Layout(_HPyTypeInfo *info, const HPyType_Spec *spec, PyTypeObject *base,
-                                int needs_call, int *basicsize);
+                                int needs_call, int wants_guard, int *basicsize);
 
 /* The three functions of runtime/ctx_type_gc.c that types get, and the one behind
  * `clear_fields`. */

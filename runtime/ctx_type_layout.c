@@ -1,4 +1,5 @@
 /* Where the extension's struct lies in an object, and making objects. */
+#include "ctx_observer.h"
 #include "ctx_type_info.h"
 
 #define START_BEHIND(size) HPY_ROUND_UP(size, HPY_STRUCT_ALIGN)
@@ -124,14 +125,29 @@ static Py_ssize_t layout_struct(_HPyTypeInfo *info, const HPyType_Spec *spec, Py
   return size;
 }
 
+/* The guard is right behind the struct, and what classes append comes behind the guard. A struct
+ * that the type shares with a base has the base's. */
+static Py_ssize_t layout_guard(_HPyTypeInfo *info, const _HPyTypeInfo *above, Py_ssize_t size,
+                               int wanted) {
+  const int shared = above != NULL && above->start == info->start && above->struct_size != 0;
+  if (size == 0 || (shared && above->struct_size == info->struct_size)) {
+    if (shared) info->guard_offset = above->guard_offset;
+    return size;
+  }
+  if (!wanted || info->start == HPY_BEHIND_ITEMS) return size;
+  info->guard_offset = size;
+  return size + HPY_GUARD_SIZE;
+}
+
 HPyAPI_IMPL int _HPyType_Layout(_HPyTypeInfo *info, const HPyType_Spec *spec, PyTypeObject *base,
-                                int needs_call, int *basicsize) {
+                                int needs_call, int wants_guard, int *basicsize) {
   const _HPyTypeInfo *above = _HPyTypeInfo_Nearest(base);
   Py_ssize_t size;
   int has_items = spec->itemsize != 0 || base->tp_itemsize != 0;
   info->shape = spec->builtin_shape;
   size = layout_struct(info, spec, base);
   if (size < 0) return -1;
+  size = layout_guard(info, above, size, wants_guard && !has_items);
   if (above != NULL && above->call_offset != 0 && size > above->call_offset) {
     /* The new struct covers the call pointer that objects of the base have: they get another. */
     needs_call = 1;

@@ -1,5 +1,6 @@
 /* Methods, getsets and members of a type, as CPython wants them. The user's HPyDefs are only
  * read: one of them may serve several types. */
+#include "ctx_observer.h"
 #include "ctx_type_info.h"
 
 HPyAPI_IMPL int _HPyMeth_AsPyMethodDef(const HPyMeth *meth, PyMethodDef *result) {
@@ -109,6 +110,7 @@ static int set_field(PyObject *self, PyObject *value, void *closure) {
   }
   Py_XINCREF(value);
   *field = _py2hf(value);
+  HPY_OBSERVE(stored, self, field, old, value);
   Py_XDECREF(old);
   return 0;
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "hpy.h"
+#include "runtime/observer.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -36,6 +37,7 @@ struct hpy_universal_capi {
   /* Points at a variable that is not NULL only while one interpreter, that of the record in it, has
    * imported hpy.universal. Valid for ever. */
   const struct _HPyInterpreter* const* only_interpreter;
+  const _HPyObserverFunctions* observer;
 };
 
 /* Of hpy.debug._native and, with the same layout, of hpy.trace._native. */

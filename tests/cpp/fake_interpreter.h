@@ -95,6 +95,19 @@ class FakeInterpreter final : public Host {
     std::abort();
   }
   bool HasHook(Hook) override { return hook_installed; }
+  // Its objects have no structs and no fields.
+  bool HasShape(HPy, HPyType_BuiltinShape shape) override {
+    return shape == HPyType_BuiltinShape_Legacy;
+  }
+  HPy NewType(HPyType_Spec*, HPyType_SpecParam*) override { return HPy_NULL; }
+  bool IsObserved(HPy) override { return false; }
+  StructGuard GuardOf(HPy) override { return {}; }
+  FieldVisits FieldVisitsOf(HPy) override { return FieldVisits::kForeign; }
+  void Traverse(HPy, HPyFunc_visitproc, void*) override {}
+  HPyCFunction TraverseFunction(HPy) override { return nullptr; }
+  void StoreField(HPy, HPyField* field, HPy value) override { field->_i = value._i; }
+  Bounds ThreadStack() override { return {0, 0}; }
+  void WantDelivery() override {}
   void CallHook(Hook) override { hook_calls++; }
 
   static inline FakeInterpreter* current = nullptr;

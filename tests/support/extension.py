@@ -62,7 +62,8 @@ def with_module(source: str, name: str, defines: Optional[Sequence[str]] = None)
     """`source` with a module definition at its end, unless it has its own HPy_MODINIT.
 
     The module gets the definitions called `defines`; if they are not given, every HPyDef_METH of
-    the source that is nowhere used as `&NAME`, and its HPy_mod_exec and HPy_mod_create slots.
+    the source that is nowhere used as `&NAME`, and its HPy_mod_exec and HPy_mod_create slots. Its
+    globals are those that the source defines in lines `static HPyGlobal NAME, NAME;`.
     """
     if re.search(r"\bHPy_MODINIT\s*\(", source):
         return source
@@ -74,10 +75,13 @@ def with_module(source: str, name: str, defines: Optional[Sequence[str]] = None)
         used = set(re.findall(r"&\s*(\w+)", source))
         defines = [define for define in [*methods, *slots] if define not in used]
     list_of_defines = "".join(f"&{define}, " for define in defines)
+    names = ",".join(re.findall(r"^static HPyGlobal ([\w, ]+);", source, re.M))
+    list_of_globals = "".join(f"&{name.strip()}, " for name in names.split(",") if name.strip())
     return source + (
         f"\nstatic HPyDef *{name}_defines[] = {{{list_of_defines}NULL}};"
+        f"\nstatic HPyGlobal *{name}_globals[] = {{{list_of_globals}NULL}};"
         f"\nstatic HPyModuleDef {name}_def = {{"
-        f'"{name}", "made for a test", 0, NULL, {name}_defines, NULL}};'
+        f'"{name}", "made for a test", 0, NULL, {name}_defines, {name}_globals}};'
         f"\nHPy_MODINIT({name}, {name}_def)\n"
     )
 

@@ -1,0 +1,129 @@
+// Arming and checking the guards of native structs.
+#include "debug_ctx/struct_guard.h"
+
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "debug_ctx/policy.h"
+#include "debug_ctx/state.h"
+#include "debug_ctx/story.h"
+#include "leakdetector/text.h"
+#include "runtime/observer.h"
+
+namespace hpy::debug_ctx {
+
+using handles::Ending;
+using handles::Slot;
+using leakdetector::Kind;
+using leakdetector::Violation;
+
+namespace {
+
+constexpr int kPythonFrames = 64;
+
+// The guard of an armed object. The seal is at the far end, where an overrun comes to last.
+struct Guard {
+  unsigned char pattern[HPY_GUARD_SIZE - 16];
+  StoryId story;
+  uint32_t function;
+  uint64_t seal;
+};
+static_assert(sizeof(Guard) == HPY_GUARD_SIZE);
+
+uint64_t SealOf(HPy object, StoryId story, uint32_t function) {
+  uint64_t x = static_cast<uint64_t>(object._i) ^ (uint64_t{story} << 32 | function);
+  x = (x ^ x >> 31) * 0xD6E8FEB86659FD93;
+  return x ^ x >> 32 ^ 0x68507947;  // never zero by chance of a zero guard
+}
+
+Guard Armed(HPy object, StoryId story, uint32_t function) {
+  Guard guard;
+  std::memset(guard.pattern, 0xD7, sizeof(guard.pattern));
+  guard.story = story;
+  guard.function = function;
+  guard.seal = SealOf(object, story, function);
+  return guard;
+}
+
+}  // namespace
+
+bool StructGuards::Arm(HPy object, StoryId story, uint32_t function) {
+  const StructGuard place = state_.host.GuardOf(object);
+  if (place.bytes == nullptr) return false;
+  const Guard guard = Armed(object, story, function);
+  std::memcpy(place.bytes, &guard, sizeof(guard));
+  return true;
+}
+
+void StructGuards::Check(HPy object, const MadeStruct* made, Call* call) {
+  const StructGuard place = state_.host.GuardOf(object);
+  if (place.bytes == nullptr) return;
+  Guard found;
+  std::memcpy(&found, place.bytes, sizeof(found));
+  const bool sealed = found.seal == SealOf(object, found.story, found.function);
+  Guard expected{};  // nobody has armed it
+  if (sealed) {
+    expected = Armed(object, found.story, found.function);
+  } else if (made != nullptr) {
+    expected = Armed(object, made->story, call->function);
+  } else if (state_.host.HasShape(object, HPyType_BuiltinShape_Legacy)) {
+    return;  // it may have been made of memory that nobody zeroed
+  }
+  if (std::memcmp(&found, &expected, sizeof(found)) == 0) [[likely]] {
+    return;
+  }
+  if (!reported_.insert(object._i).second) return;
+
+  size_t first = 0;
+  const auto* bytes = reinterpret_cast<const unsigned char*>(&found);
+  const auto* expected_bytes = reinterpret_cast<const unsigned char*>(&expected);
+  while (bytes[first] == expected_bytes[first]) first++;
+  Violation violation;
+  violation.kind = Kind::kStructOverrun;
+  violation.message = leakdetector::ComposeMessage(
+      violation.kind,
+      "the memory behind the struct of a '" + state_.host.TypeName(object) +
+          "' object was changed, at offset " + std::to_string(place.struct_size + first) +
+          " of a struct of " + std::to_string(place.struct_size) + " bytes");
+  const Call* const in_progress = call != nullptr ? call : innermost_call;
+  violation.at.emplace();
+  if (in_progress != nullptr) violation.at = FunctionStack(state_, in_progress->function);
+  if (state_.settings.python_stacks) {
+    violation.at->python = state_.host.PythonFrames(kPythonFrames);
+  }
+  StoryId story = 0;
+  uint32_t function = in_progress != nullptr ? in_progress->function : 0;
+  if (sealed || made != nullptr) {
+    story = sealed ? found.story : made->story;
+    if (function == 0) function = expected.function;
+    violation.opened = Filtered(state_, state_.stories.Native(story));
+    violation.opened->python =
+        made != nullptr ? violation.at->python : state_.stories.Python(story);
+  }
+  NameFunction(state_, function, &violation);
+  if (call == nullptr) return ReportLater(state_, std::move(violation));
+  Report(state_, *call, std::move(violation), /*can_fail=*/false);
+}
+
+void StructGuards::CheckReturn(Call& call) {
+  for (const MadeStruct& made : std::exchange(call.made, {})) {
+    const Slot* slot = state_.table.SlotOf(made.handle);
+    if (slot == nullptr) continue;
+    const auto generation =
+        static_cast<uint32_t>(static_cast<uint64_t>(made.handle._i) >> handles::kGenerationShift);
+    if (slot->generation == generation) Check(slot->wrapped(), &made, &call);
+  }
+}
+
+void StructGuards::CheckLive(HPy object) { Check(object, nullptr, nullptr); }
+
+void StructGuards::Dies(HPy object) {
+  Check(object, nullptr, nullptr);
+  reported_.erase(object._i);
+  // The memory may come back for an object that was not zeroed.
+  const StructGuard place = state_.host.GuardOf(object);
+  if (place.bytes != nullptr) std::memset(place.bytes, 0, HPY_GUARD_SIZE);
+}
+
+}  // namespace hpy::debug_ctx
