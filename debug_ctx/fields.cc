@@ -145,10 +145,20 @@ void Fields::Cleared(const void* owner, bool dies) {
     for (Entry& entry : entries) {
       if (entry.call == 0 || entry.reported || in_progress_.contains(entry.call)) continue;
       entry.reported = true;
+      if (IsForgotten(owner, entry.field)) continue;
       ReportLater(state_, NotVisited(owner, entry));
     }
   }
   if (dies) owners_.erase(it);
+}
+
+bool Fields::IsForgotten(const void* owner, const HPyField* field) {
+  const ObjectHost::Struct in = state_.host.StructOf(state_.host.Borrow(const_cast<void*>(owner)));
+  const char* place = reinterpret_cast<const char*>(field);
+  if (in.bytes == nullptr || place < in.bytes || place + sizeof(*field) > in.bytes + in.size) {
+    return false;
+  }
+  return HPyField_IsNull(*field);
 }
 
 void Fields::CheckReturn(Call& call) {
@@ -205,6 +215,7 @@ void Fields::Compare(const void* owner, Call* call) {
         missing--;
         if (entry.reported || entry.call == 0) continue;
         entry.reported = true;
+        if (IsForgotten(owner, entry.field)) continue;
         not_visited.push_back(entry);
       }
     }
@@ -216,9 +227,9 @@ void Fields::Compare(const void* owner, Call* call) {
       const size_t known = stored == record->objects.end() ? 0 : stored->second.size();
       if (left <= known || ownerless_.contains(visit.object)) continue;
       // Any of them may be the stranger; the one at a place where something else was stored is it.
-      const bool exactly = stored != record->objects.end() &&
-                           std::ranges::find(stored->second, visit.field, &Entry::field) !=
-                               stored->second.end();
+      const bool exactly =
+          stored != record->objects.end() &&
+          std::ranges::find(stored->second, visit.field, &Entry::field) != stored->second.end();
       if (exactly) continue;
       left--;
       if (record->not_owned.insert(visit.object).second) not_owned.push_back(visit.field);

@@ -25,8 +25,8 @@ struct Call;
 
 // The stores of one call, to check them when it returns.
 struct CallStores {
-  uint64_t number = 0;                // of the call among those that stored; 0: it did not
-  std::vector<const void*> owners;    // some may be dead by now
+  uint64_t number = 0;              // of the call among those that stored; 0: it did not
+  std::vector<const void*> owners;  // some may be dead by now
   size_t next_compaction = 64;
 };
 
@@ -74,19 +74,23 @@ class Fields {
     const HPyField* field;
     StoryId story;
     uint32_t function;
-    uint64_t call;      // the number of the call that stored; 0: not a function in debug mode
+    uint64_t call;  // the number of the call that stored; 0: not a function in debug mode
     bool reported;
   };
   struct Owner {
     absl::flat_hash_map<const void*, absl::InlinedVector<Entry, 1>> objects;
     absl::flat_hash_set<const void*> not_owned;  // those that were reported
-    uint64_t sum = 0;                            // of Mix() over `objects`, each as often as it is stored
+    uint64_t sum = 0;  // of Mix() over `objects`, each as often as it is stored
     size_t count = 0;
     size_t stores_since_check = 0;
   };
 
   void Add(Owner& owner, const void* value, const Entry& entry);
   void Remove(Owner& owner, const void* value, const HPyField* field);
+  // Whether the extension has overwritten the field with HPyField_NULL, which leaks the object but is no
+  // mistake of traverse. Only known of fields in the owner's own struct, which is there as long as the
+  // owner: no other place is looked at.
+  bool IsForgotten(const void* owner, const HPyField* field);
   // Finds out what is wrong with an owner. `call`: whose return it is; null: a traversal.
   void Compare(const void* owner, Call* call);
   leakdetector::Violation NotVisited(const void* owner, const Entry& entry);

@@ -37,6 +37,12 @@ class ObjectHost {
   // stored in its fields before we looked.
   virtual bool IsObserved(HPy object) = 0;
   virtual StructGuard GuardOf(HPy object) = 0;
+  // The native struct of an object of an HPy type; no bytes for any other.
+  struct Struct {
+    const char* bytes = nullptr;
+    size_t size = 0;
+  };
+  virtual Struct StructOf(HPy object) = 0;
 
   virtual FieldVisits FieldVisitsOf(HPy object) = 0;
   // Calls HPy_tp_traverse of an object that is kObserved.

@@ -82,10 +82,10 @@ void StructGuards::Check(HPy object, const MadeStruct* made, Call* call) {
   Violation violation;
   violation.kind = Kind::kStructOverrun;
   violation.message = leakdetector::ComposeMessage(
-      violation.kind,
-      "the memory behind the struct of a '" + state_.host.TypeName(object) +
-          "' object was changed, at offset " + std::to_string(place.struct_size + first) +
-          " of a struct of " + std::to_string(place.struct_size) + " bytes");
+      violation.kind, "the memory behind the struct of a '" + state_.host.TypeName(object) +
+                          "' object was changed, at offset " +
+                          std::to_string(place.struct_size + first) + " of a struct of " +
+                          std::to_string(place.struct_size) + " bytes");
   const Call* const in_progress = call != nullptr ? call : innermost_call;
   violation.at.emplace();
   if (in_progress != nullptr) violation.at = FunctionStack(state_, in_progress->function);

@@ -16,7 +16,7 @@ namespace {
 
 const char* ShapeName(HPyType_BuiltinShape shape) {
   switch (shape) {
-#define HPY_SHAPE(name)               \
+#define HPY_SHAPE(name)             \
   case HPyType_BuiltinShape_##name: \
     return #name;
     HPY_SHAPE(Legacy)
@@ -101,8 +101,7 @@ HPy Guarded(ApiCall& api, HPy made) {
   StoryId story = api.Capture();
   if (state.settings.python_stacks) {
     // The line alone: the function may have returned long before the struct is overrun.
-    story = state.stories.WithPython(story,
-                                     state.stories.InternPython(state.host.PythonFrames(1)));
+    story = state.stories.WithPython(story, state.stories.InternPython(state.host.PythonFrames(1)));
   }
   const bool armed = state.guards.Arm(made, story, api.call().function);
   const HPy handle = api.Wrap(made);
@@ -112,11 +111,11 @@ HPy Guarded(ApiCall& api, HPy made) {
 
 }  // namespace
 
-#define HPY_AS_STRUCT(SHAPE)                                                              \
-  void* Wrapper<table::Slot_ctx_AsStruct_##SHAPE>::Call(HPyContext* ctx, HPy handle) {    \
-    const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();                         \
-    return AsStruct<table::Slot_ctx_AsStruct_##SHAPE>(ctx, handle,                        \
-                                                      HPyType_BuiltinShape_##SHAPE, site); \
+#define HPY_AS_STRUCT(SHAPE)                                                                     \
+  void* Wrapper<table::Slot_ctx_AsStruct_##SHAPE>::Call(HPyContext* ctx, HPy handle) {           \
+    const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();                                \
+    return AsStruct<table::Slot_ctx_AsStruct_##SHAPE>(ctx, handle, HPyType_BuiltinShape_##SHAPE, \
+                                                      site);                                     \
   }
 HPY_AS_STRUCT(Object)
 HPY_AS_STRUCT(Legacy)

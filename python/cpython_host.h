@@ -55,6 +55,7 @@ class CPythonHost final : public debug_ctx::Host {
   HPy NewType(HPyType_Spec* spec, HPyType_SpecParam* params) override;
   bool IsObserved(HPy object) override;
   debug_ctx::StructGuard GuardOf(HPy object) override;
+  Struct StructOf(HPy object) override;
   debug_ctx::FieldVisits FieldVisitsOf(HPy object) override;
   void Traverse(HPy object, HPyFunc_visitproc visit, void* arg) override;
   HPyCFunction TraverseFunction(HPy object) override;

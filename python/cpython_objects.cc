@@ -77,6 +77,12 @@ debug_ctx::StructGuard CPythonHost::GuardOf(HPy object) {
   return {bytes, static_cast<size_t>(struct_size)};
 }
 
+debug_ctx::ObjectHost::Struct CPythonHost::StructOf(HPy object) {
+  HPy_ssize_t size = 0;
+  const char* bytes = observer_->struct_of(Native(object), &size);
+  return {bytes, static_cast<size_t>(size)};
+}
+
 debug_ctx::FieldVisits CPythonHost::FieldVisitsOf(HPy object) {
   switch (observer_->fields_of(Native(object))) {
     case HPY_FIELDS_NO_TRAVERSE:

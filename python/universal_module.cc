@@ -296,8 +296,12 @@ int Exec(PyObject* module) {
   ModuleState* state = StateOf(module);
   HPyContext* ctx = universal::ContextOfInterpreter();
   if (ctx == nullptr) return -1;
-  state->capi = {ctx, HPY_CAPI_VERSION, universal::CallRealFunction, MakeModuleForCapi,
-                 universal::OnlyInterpreter(), universal::ObserverFunctions()};
+  state->capi = {ctx,
+                 HPY_CAPI_VERSION,
+                 universal::CallRealFunction,
+                 MakeModuleForCapi,
+                 universal::OnlyInterpreter(),
+                 universal::ObserverFunctions()};
   state->import_error = NewImportError();
   if (state->import_error == nullptr) return -1;
   if (PyObject_SetAttrString(module, "HPyImportError", state->import_error) < 0) return -1;

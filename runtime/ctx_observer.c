@@ -37,6 +37,13 @@ static char *guard_of(void *object, Py_ssize_t *struct_size) {
   return (char *)object + info->guard_offset;
 }
 
+static char *struct_of(void *object, Py_ssize_t *struct_size) {
+  const _HPyTypeInfo *info = _HPyTypeInfo_Nearest(Py_TYPE((PyObject *)object));
+  if (info == NULL) return NULL;
+  *struct_size = info->struct_size;
+  return (char *)_HPyTypeInfo_Struct(info, (PyObject *)object);
+}
+
 /* Methods that a type inherits read its objects with the accessor of their own type, so the shape
  * of any base is one that the object has. (Two with structs never differ: _HPyType_Layout.) */
 static int has_shape(void *object, int shape) {
@@ -85,7 +92,7 @@ static HPyFunc_traverseproc traverse_function(void *object) {
 }
 
 const _HPyObserverFunctions _HPyObserver_functions = {
-    install,   _HPyObserver_TypeFromSpec, is_observed, guard_of, has_shape, fields_of,
+    install,  _HPyObserver_TypeFromSpec, is_observed, guard_of, struct_of, has_shape, fields_of,
     traverse, traverse_function,
 };
 

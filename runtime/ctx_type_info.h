@@ -18,13 +18,13 @@
 
 typedef struct _HPyTypeInfo {
   PyObject_HEAD HPyType_BuiltinShape shape;
-  int has_dealloc;        /* tp_dealloc is the generated one */
-  Py_ssize_t start;       /* of the struct in the object; HPY_BEHIND_ITEMS for int and tuple */
-  Py_ssize_t struct_size; /* 0: no type in the chain of bases has a struct */
-  Py_ssize_t call_offset; /* of the hidden call pointer, 0: none */
+  int has_dealloc;         /* tp_dealloc is the generated one */
+  Py_ssize_t start;        /* of the struct in the object; HPY_BEHIND_ITEMS for int and tuple */
+  Py_ssize_t struct_size;  /* 0: no type in the chain of bases has a struct */
+  Py_ssize_t call_offset;  /* of the hidden call pointer, 0: none */
   int observed;            /* made by _HPyObserver_TypeFromSpec */
   Py_ssize_t guard_offset; /* of the guard behind the struct in the object, 0: none */
-  vectorcallfunc call;    /* HPy_tp_call, or NULL */
+  vectorcallfunc call;     /* HPy_tp_call, or NULL */
   HPyFunc_traverseproc traverse_impl;
   traverseproc traverse; /* its trampoline; NULL when the type has no HPy_tp_traverse */
   HPyFunc_destroyfunc destroy;

@@ -49,6 +49,8 @@ typedef struct {
   int (*is_observed)(void *object);
   /* The guard behind the object's struct, zero until somebody writes to it. NULL: it has none. */
   char *(*guard_of)(void *object, HPy_ssize_t *struct_size);
+  /* The object's struct. NULL: its type is none of HPy's. */
+  char *(*struct_of)(void *object, HPy_ssize_t *struct_size);
   /* Whether there is a struct of that shape in the object, as _HPyType_GetBuiltinShape counts. */
   int (*has_shape)(void *object, int shape);
   /* One of HPY_FIELDS_*. */

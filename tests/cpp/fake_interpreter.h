@@ -102,6 +102,7 @@ class FakeInterpreter final : public Host {
   HPy NewType(HPyType_Spec*, HPyType_SpecParam*) override { return HPy_NULL; }
   bool IsObserved(HPy) override { return false; }
   StructGuard GuardOf(HPy) override { return {}; }
+  Struct StructOf(HPy) override { return {}; }
   FieldVisits FieldVisitsOf(HPy) override { return FieldVisits::kForeign; }
   void Traverse(HPy, HPyFunc_visitproc, void*) override {}
   HPyCFunction TraverseFunction(HPy) override { return nullptr; }

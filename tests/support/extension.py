@@ -76,12 +76,13 @@ def with_module(source: str, name: str, defines: Optional[Sequence[str]] = None)
         defines = [define for define in [*methods, *slots] if define not in used]
     list_of_defines = "".join(f"&{define}, " for define in defines)
     names = ",".join(re.findall(r"^static HPyGlobal ([\w, ]+);", source, re.M))
-    list_of_globals = "".join(f"&{name.strip()}, " for name in names.split(",") if name.strip())
+    list_of_globals = "".join(f"&{global_.strip()}, " for global_ in names.split(",") if names)
+    globals_ = f"{name}_globals" if names else "NULL"
+    array = f"\nstatic HPyGlobal *{globals_}[] = {{{list_of_globals}NULL}};" if names else ""
     return source + (
-        f"\nstatic HPyDef *{name}_defines[] = {{{list_of_defines}NULL}};"
-        f"\nstatic HPyGlobal *{name}_globals[] = {{{list_of_globals}NULL}};"
+        f"{array}\nstatic HPyDef *{name}_defines[] = {{{list_of_defines}NULL}};"
         f"\nstatic HPyModuleDef {name}_def = {{"
-        f'"{name}", "made for a test", 0, NULL, {name}_defines, {name}_globals}};'
+        f'"{name}", "made for a test", 0, NULL, {name}_defines, {globals_}}};'
         f"\nHPy_MODINIT({name}, {name}_def)\n"
     )
 
