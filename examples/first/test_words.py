@@ -3,5 +3,5 @@
 import words
 
 
-def test_longest(hpy_debug):
+def test_longest():
     assert words.longest(["a", "bee", "be"]) == "bee"
