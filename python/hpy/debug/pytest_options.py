@@ -166,7 +166,7 @@ def _ini(config: pytest.Config, name: str) -> str | None:
         # pytest 9 is strict about the types of TOML, and wants one for each name.
         raw = getattr(config, "_inicfg", {}).get(name)
         value = getattr(raw, "value", raw)
-    if value is None:
+    if value is None or value == "" or value == []:  # pytest 7 says so of what is not there
         return None
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
