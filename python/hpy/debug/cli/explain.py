@@ -63,8 +63,12 @@ def _find(name: str) -> kinds.Kind:
     except LookupError as error:
         names = [kind.name for kind in kinds.all_kinds()]
         close = difflib.get_close_matches(name, names, 1)
-        meant = f". Did you mean {close[0]}?" if close else ""
-        raise RefusedError(f"{error}{meant}") from None
+        if close:
+            raise RefusedError(
+                f"there is no kind of violation {name!r}; did you mean {close[0]}? `kinds` lists "
+                "what there is"
+            ) from None
+        raise RefusedError(str(error)) from None
 
 
 def _text(kind: kinds.Kind) -> str:
