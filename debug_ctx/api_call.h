@@ -2,11 +2,13 @@
 #ifndef HPY_DEBUG_CTX_API_CALL_H_
 #define HPY_DEBUG_CTX_API_CALL_H_
 
+#include <string_view>
 #include <type_traits>
 
 #include "debug_ctx/call.h"
 #include "debug_ctx/slots.h"
 #include "debug_ctx/state.h"
+#include "leakdetector/kind.h"
 #include "stacktrace/stacktrace.h"
 
 namespace hpy::debug_ctx {
@@ -43,6 +45,9 @@ class ApiCall {
   // Closes a handle for the extension: HPy_Close, and what HPyTracker_Close does.
   void Close(HPy handle);
 
+  // To be called after what may have run Python code: there stacks may have been swapped.
+  void Back() { innermost_call = call_; }
+
   StoryId Capture() { return state().Capture(*call_, site_); }
 
   // In report.cc. What the extension passed to a builder or tracker function was closed or never
@@ -59,6 +64,14 @@ class ApiCall {
   const stacktrace::CallSite& site_;
   bool ok_ = true;
 };
+
+// In check_context.cc. The call of this thread that has left Python execution, if it is left now.
+Call* LeftCall();
+// Reports a mistake of a thread that has left, in `left`.
+void ReportLeft(leakdetector::Kind kind, std::string_view what, Call* left, const SlotInfo& info,
+                const stacktrace::CallSite& site);
+// In wrap_leave.cc. Re-enters what the function that returns had left, and reports it.
+void ReenterAtReturn(Call& call);
 
 }  // namespace hpy::debug_ctx
 

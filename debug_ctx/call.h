@@ -3,11 +3,13 @@
 #ifndef HPY_DEBUG_CTX_CALL_H_
 #define HPY_DEBUG_CTX_CALL_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <vector>
 
 #include "debug_ctx/fields.h"
+#include "debug_ctx/stories.h"
 #include "debug_ctx/struct_guard.h"
 #include "handles/handle_table.h"
 #include "hpy.h"
@@ -17,6 +19,9 @@
 namespace hpy::debug_ctx {
 
 class State;
+class CallScope;
+
+struct Call;
 
 // The handles that a call opened, to find at its end those that it leaves behind. An entry is alive
 // while its slot has the generation that it had; dead ones are dropped when the log is full, so that
@@ -48,15 +53,33 @@ class OpenLog {
   std::vector<Entry> entries_;
 };
 
+// HPy_LeavePythonExecution, from there to the re-entry.
+struct Leave {
+  bool active = false;
+  HPyThreadState state = {};
+  StoryId at = 0;
+  std::vector<leakdetector::PythonFrame> python;  // read at the leave: later it is too late
+  Call* outer = nullptr;                          // the call that was left when this one left
+};
+
 // Lives in its context, never on the stack: a greenlet moves stacks.
 struct Call {
   State* state = nullptr;
-  Call* outer = nullptr;  // the call that was innermost on this thread when this one began
-  uintptr_t stop_sp = 0;  // stack pointer of the trampoline: captures end below it
-  uintptr_t entry = 0;    // address of the extension's function
-  uint32_t function = 0;  // its number
+  Call* outer = nullptr;     // the call that was innermost on this thread when this one began
+  Call* previous = nullptr;  // the one that began before it on this thread and has not ended
+  const CallScope* scope = nullptr;  // in the frame of the trampoline
+  uintptr_t stop_sp = 0;             // stack pointer of the trampoline: captures end below it
+  uintptr_t entry = 0;               // address of the extension's function
+  uint32_t function = 0;             // its number
   bool in_progress = false;
-  bool refreshed = false;    // libraries were looked at since the call began
+  bool refreshed = false;       // libraries were looked at since the call began
+  bool pending_before = false;  // an exception was set when the function was called
+  bool attention = false;       // at its return there is more to do than to take the result
+  bool excused = false;  // a result that does not agree with the exception is no mistake of its own
+  uint32_t refused_leaves = 0;  // whose re-entries are to come
+  // Re-entries that were refused. Counted by other threads too.
+  std::atomic<uint32_t> refused_reenters{0};
+  Leave leave;
   uint64_t first_order = 0;  // handles from this number on were opened since the call began
   int64_t open = 0;          // how many of those are open (and of calls inside it)
   OpenLog log;
@@ -64,11 +87,15 @@ struct Call {
   MadeStructs made;
   // Mistakes of calls that have no error value: raised when the function returns.
   std::vector<leakdetector::Violation> deferred;
+  // The same, of mistakes that were reported where nobody could be asked whether they are suppressed.
+  std::vector<leakdetector::Violation> from_outside;
   // The last of them that was only warned of: raised all the same if the function then fails without
   // an exception, which is what it makes of a refused result.
   std::unique_ptr<leakdetector::Violation> warned;
   // What was found during it where nothing can be raised: dealt with when the function returns.
   std::vector<leakdetector::Violation> late;
+  // The last call of the API that was refused, with an exception or without.
+  std::unique_ptr<leakdetector::Violation> refused;
 };
 
 // A context that is handed to one call at a time.
@@ -80,12 +107,32 @@ struct DebugContext {
   static DebugContext* From(HPyContext* ctx) { return reinterpret_cast<DebugContext*>(ctx); }
 };
 
-// The innermost call in progress on this thread, or null.
+// A function of a type that runs without a context: HPy_tp_traverse or HPy_tp_destroy.
+struct SlotCall {
+  HPyCFunction function = nullptr;  // null: none is in progress
+  uint64_t object = 0;              // what tells its object from others
+  uintptr_t stop_sp = 0;            // captures end below it
+  Call* interrupted = nullptr;      // what innermost_call was
+};
+
+// What is in progress on this thread.
+struct ThreadCalls {
+  Call* last = nullptr;  // the call that began last; the others follow by Call::previous
+  Call* left = nullptr;  // the last call that left Python execution (wrap_leave.cc)
+  SlotCall slot;
+  uint64_t destroyed = 0;  // HPy_tp_destroy functions called so far
+};
+
 #if defined(__linux__)
-extern thread_local Call* innermost_call __attribute__((tls_model("initial-exec")));
+#define HPY_DEBUG_TLS __attribute__((tls_model("initial-exec")))
 #else
-extern thread_local Call* innermost_call;
+#define HPY_DEBUG_TLS
 #endif
+// The innermost call in progress on this thread. Null where the API may not be called: in none, while
+// Python execution is left, and in an HPy_tp_traverse or HPy_tp_destroy. With stacks that are swapped
+// (greenlets) it may be another than the one that is running: then the walk in innermost.h corrects it.
+extern thread_local Call* innermost_call HPY_DEBUG_TLS;
+extern thread_local ThreadCalls thread_calls HPY_DEBUG_TLS;
 
 // One call of an extension's function, from the trampoline: takes a context, gives it back.
 class CallScope {
@@ -98,8 +145,13 @@ class CallScope {
   HPyContext* context() { return &context_->context; }
   Call& call() { return context_->call; }
 
+  // Whether the memory of this scope holds that of `call` now: not while the stack that it is on is
+  // swapped out.
+  bool Holds(const Call* call) const;
+
  private:
   DebugContext* const context_;
+  const Call* const call_;
 };
 
 }  // namespace hpy::debug_ctx

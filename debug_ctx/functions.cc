@@ -1,7 +1,9 @@
 // Numbers and names of the functions of extensions.
 #include "debug_ctx/functions.h"
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "handles/slot.h"
@@ -25,12 +27,21 @@ const char* SlotName(HPySlot_Slot slot) {
 
 Functions::Functions() : functions_(1) {}
 
+Functions& Functions::operator=(const Functions& other) {
+  const std::lock_guard lock(mutex_);
+  functions_ = other.functions_;
+  numbers_ = other.numbers_;
+  std::copy(std::begin(other.cache_), std::end(other.cache_), std::begin(cache_));
+  return *this;
+}
+
 uint32_t Functions::LookUp(uintptr_t entry) {
   auto [it, inserted] = numbers_.try_emplace(entry, static_cast<uint32_t>(functions_.size()));
   if (inserted) {
     if (functions_.size() >= handles::kMaxFunctions) {
       it->second = 0;
     } else {
+      const std::lock_guard lock(mutex_);
       functions_.push_back({entry, {}, {}});
     }
   }
@@ -41,6 +52,7 @@ void Functions::Name(HPyCFunction implementation, const std::string& module, std
   if (implementation == nullptr) return;
   const uint32_t number = LookUp(reinterpret_cast<uintptr_t>(implementation));
   if (number == 0) return;
+  const std::lock_guard lock(mutex_);
   functions_[number].module = module;
   functions_[number].name = std::move(name);
 }

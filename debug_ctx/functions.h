@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <mutex>
 #include <string>
 
 #include "absl/container/flat_hash_map.h"
@@ -17,10 +18,11 @@ struct Function {
   std::string name;     // Python-visible: `method`, `Type.method`, `Type.HPy_tp_init`
 };
 
-// Guarded by the interpreter's lock.
+// Guarded by the interpreter's lock; Copy() may be called by any thread.
 class Functions {
  public:
   Functions();
+  Functions& operator=(const Functions& other);
 
   // The number of an implementation; a new one at first sight. 0 once 2^19 are known.
   uint32_t NumberOf(HPyCFunction implementation) {
@@ -31,6 +33,10 @@ class Functions {
   }
 
   const Function& operator[](uint32_t number) const { return functions_[number]; }
+  Function Copy(uint32_t number) const {
+    const std::lock_guard lock(mutex_);
+    return functions_[number];
+  }
 
   // Learns names from definitions. The strings are copied. `type` is the `name` of a type spec.
   void RegisterModule(const char* module, HPyDef* const* defines);
@@ -47,6 +53,7 @@ class Functions {
   void Name(HPyCFunction implementation, const std::string& module, std::string name);
   void NameAll(const std::string& module, const std::string& prefix, HPyDef* const* defines);
 
+  mutable std::mutex mutex_;  // held by whoever changes `functions_`
   std::deque<Function> functions_;
   absl::flat_hash_map<uintptr_t, uint32_t> numbers_;
   CacheLine cache_[kCacheLines] = {};

@@ -60,12 +60,20 @@ class Host : public ObjectHost {
   virtual void Raise(const leakdetector::Violation& violation, HPy also) = 0;
   // Issues the warning for a violation. False when the warning was turned into an exception.
   virtual bool Warn(const leakdetector::Violation& violation) = 0;
+  // Tells of a violation where nothing can be raised (sys.unraisablehook); a pending exception is kept.
+  virtual void Unraisable(const leakdetector::Violation& violation) = 0;
   // Tells those who subscribed.
   virtual void Notify(const leakdetector::Violation& violation) = 0;
   // Whether the user knows of it already and wants to hear no more of it.
   virtual bool Suppressed(const leakdetector::Violation&) { return false; }
   // Ends the process the way HPy_FatalError does. Any thread.
   [[noreturn]] virtual void Fatal(const char* message) = 0;
+
+  // Whether this thread holds the interpreter. Any thread.
+  virtual bool HoldsInterpreter() = 0;
+  // Has a thread that holds the interpreter call `function(data)` soon. Any thread; never waits. False
+  // where that cannot be had now.
+  virtual bool CallSoon(void (*function)(void*), void* data) = 0;
 
   virtual bool HasHook(Hook hook) = 0;
   virtual void CallHook(Hook hook) = 0;

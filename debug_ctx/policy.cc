@@ -38,6 +38,8 @@ const char* FatalText(Kind kind) {
   }
 }
 
+}  // namespace
+
 void WriteError(std::string_view text) {
   while (!text.empty()) {
     const ssize_t written = write(STDERR_FILENO, text.data(), text.size());
@@ -46,15 +48,13 @@ void WriteError(std::string_view text) {
   }
 }
 
-[[noreturn]] void Abort(State& state, const Violation& violation, const char* fatal) {
+void Abort(State& state, const Violation& violation, const char* fatal) {
   WriteError(leakdetector::ToText(violation, {}));
   if (fatal == nullptr) fatal = FatalText(violation.kind);
   if (violation.kind == Kind::kStaleContext) WriteError("Error: Wrong HPy Context!\n");
   state.host.Fatal(fatal != nullptr ? fatal : violation.message.c_str());
   std::abort();  // a host that returns from Fatal
 }
-
-}  // namespace
 
 namespace {
 
@@ -85,8 +85,10 @@ void ReportLater(State& state, Violation violation) {
   if (state.settings.policy == Policy::kAbort && !state.host.Suppressed(violation)) {
     Abort(state, violation, nullptr);
   }
-  if (innermost_call != nullptr && innermost_call->state == &state) {
-    innermost_call->late.push_back(std::move(violation));
+  // In a traverse or destroy function there is no innermost call: it is the interrupted one.
+  Call* const call = innermost_call != nullptr ? innermost_call : thread_calls.slot.interrupted;
+  if (call != nullptr && call->state == &state) {
+    call->late.push_back(std::move(violation));
   } else {
     state.late.push_back(std::move(violation));
     state.host.WantDelivery();
@@ -106,8 +108,16 @@ void DeliverReports(State& state) {
   }
 }
 
+void MarkRefused(Call& call, const Violation& violation) {
+  call.attention = true;
+  if (!violation.api.has_value()) return;
+  call.excused = true;
+  call.refused = std::make_unique<Violation>(violation);
+}
+
 void Report(State& state, Call& call, Violation violation, bool can_fail, const char* fatal) {
   const bool suppressed = Emit(state, violation);
+  MarkRefused(call, violation);
   // A suppressed one is as a warning that nobody sees: the call itself cannot but fail.
   switch (suppressed ? Policy::kWarn : state.settings.policy) {
     case Policy::kAbort:
@@ -133,8 +143,6 @@ void Report(State& state, Call& call, Violation violation, bool can_fail, const 
   }
 }
 
-namespace {
-
 // What was found during the call where nothing could be raised.
 void TakeLate(State& state, Call& call) {
   for (Violation& violation : std::exchange(call.late, {})) {
@@ -147,18 +155,20 @@ void TakeLate(State& state, Call& call) {
   }
 }
 
-}  // namespace
+void CallHook(State& state, Call& call, Hook hook) {
+  state.host.CallHook(hook);
+  if (!state.universal->ctx_Err_Occurred(state.universal)) return;
+  call.attention = true;
+  call.excused = true;
+}
 
-bool RaiseDeferred(State& state, Call& call, bool failed) {
-  if (call.stores.number != 0) state.fields.CheckReturn(call);
-  if (!call.made.empty()) state.guards.CheckReturn(call);
-  if (!call.late.empty()) [[unlikely]] {
-    TakeLate(state, call);
+void AskAboutOutside(State& state, Call& call) {
+  for (Violation& violation : std::exchange(call.from_outside, {})) {
+    if (!state.host.Suppressed(violation)) call.deferred.push_back(std::move(violation));
   }
-  const std::unique_ptr<Violation> warned = std::move(call.warned);
-  if (warned != nullptr && failed && !state.universal->ctx_Err_Occurred(state.universal)) {
-    state.host.Raise(*warned, HPy_NULL);
-  }
+}
+
+bool RaiseDeferred(State& state, Call& call) {
   if (call.deferred.empty()) return false;
   // Each becomes the context of the next.
   for (const Violation& violation : std::exchange(call.deferred, {})) {

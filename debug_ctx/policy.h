@@ -2,6 +2,8 @@
 #ifndef HPY_DEBUG_CTX_POLICY_H_
 #define HPY_DEBUG_CTX_POLICY_H_
 
+#include <string_view>
+
 #include "debug_ctx/call.h"
 #include "debug_ctx/state.h"
 #include "leakdetector/violation.h"
@@ -26,9 +28,27 @@ void DeliverReports(State& state);
 // when it is suppressed: then it is only written to the report file.
 bool Emit(State& state, const leakdetector::Violation& violation);
 
-// Raises what was deferred during a call of a function, which `failed` (returned its error value) or
-// not. True when there was any; then an exception is set, and the result must be given up.
-bool RaiseDeferred(State& state, Call& call, bool failed);
+// Notes in a call what it was refused, so that what follows from that is no mistake of its own.
+void MarkRefused(Call& call, const leakdetector::Violation& violation);
+
+// Calls an older hook. An exception that it leaves set is not the function's.
+void CallHook(State& state, Call& call, Hook hook);
+
+// Defers what was found outside during a call, unless it is suppressed.
+void AskAboutOutside(State& state, Call& call);
+
+// Defers what was found during a call where nothing could be raised.
+void TakeLate(State& state, Call& call);
+
+// Raises what was deferred during a call of a function. True when there was any; then an exception is
+// set, and the result must be given up.
+bool RaiseDeferred(State& state, Call& call);
+
+// Writes to standard error. Any thread.
+void WriteError(std::string_view text);
+// Writes the report of a violation and ends the process. Any thread.
+[[noreturn]] void Abort(State& state, const leakdetector::Violation& violation,
+                        const char* fatal = nullptr);
 
 }  // namespace hpy::debug_ctx
 

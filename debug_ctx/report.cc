@@ -42,18 +42,6 @@ std::string DescribeClosed(const HandleTable& table, HPy handle) {
 
 }  // namespace
 
-void ApiCall::CheckContext() {
-  // The root context is handed to nobody, and a context between two calls to nobody either.
-  // It may even be one of another interpreter: the mistake is that of the call that is in progress.
-  Call& call = innermost_call != nullptr ? *innermost_call : *call_;
-  State& state = innermost_call != nullptr ? *call.state : call.state->OfInterpreter();
-  Violation violation = Begin({state, call, &info_, &site_}, Kind::kStaleContext,
-                              std::string(info_.api) + " was given the context of another call");
-  ok_ = false;
-  call_ = &call;
-  Report(state, call, std::move(violation), info_.can_fail);
-}
-
 HPy ApiCall::UnwrapInvalid(HPy handle, int position) {
   if (!ok_) return HPy_NULL;  // one report for one call
   State& s = state();
@@ -70,6 +58,7 @@ HPy ApiCall::UnwrapInvalid(HPy handle, int position) {
       } else {
         // Where the universal context answers with an exception, so do we, under every policy.
         Emit(s, violation);
+        MarkRefused(*call_, violation);
         s.host.Raise(violation, s.universal->*info_.raises);
       }
       break;
@@ -78,7 +67,7 @@ HPy ApiCall::UnwrapInvalid(HPy handle, int position) {
       if (s.host.HasHook(Hook::kInvalidHandle)) {
         const Slot* slot = s.table.SlotOf(handle);
         const HPy kept = s.table.HasStory(*slot, handle) && slot->kept ? slot->wrapped() : HPy_NULL;
-        s.host.CallHook(Hook::kInvalidHandle);
+        CallHook(s, *call_, Hook::kInvalidHandle);
         if (!HPy_IsNull(kept)) {
           ok_ = true;
           return kept;
@@ -120,7 +109,7 @@ void ApiCall::Close(HPy handle) {
   if (HPy_IsNull(handle)) return;
   const Validity validity = s.table.Classify(handle);
   if (validity != Validity::kNotAHandle && s.host.HasHook(Hook::kInvalidHandle)) {
-    s.host.CallHook(Hook::kInvalidHandle);
+    CallHook(s, *call_, Hook::kInvalidHandle);
     return;
   }
   Kind kind = Kind::kDoubleClose;
@@ -146,7 +135,7 @@ void ApiCall::RefuseBuilder(const HandleTable& table, HPy value, int position) {
   State& s = state();
   const bool known = table.Classify(value) == Validity::kClosed;
   if (known && s.host.HasHook(Hook::kInvalidBuilder)) {
-    s.host.CallHook(Hook::kInvalidBuilder);
+    CallHook(s, *call_, Hook::kInvalidBuilder);
     return;  // acts as the null builder
   }
   ok_ = false;
@@ -178,7 +167,7 @@ HPy OnInvalidResult(State& state, Call& call, HPy result) {
   const Validity validity = state.table.Classify(result);
   const bool hook = validity != Validity::kNotAHandle && state.host.HasHook(Hook::kInvalidHandle);
   if (hook) {
-    state.host.CallHook(Hook::kInvalidHandle);
+    CallHook(state, call, Hook::kInvalidHandle);
     const Slot* known = slot != nullptr ? slot : state.table.SlotOf(result);
     if (slot != nullptr || (state.table.HasStory(*known, result) && known->kept)) {
       return state.universal->ctx_Dup(state.universal, known->wrapped());
@@ -233,7 +222,7 @@ void ForceClose(State& state, Slot* slot) {
     return;
   }
   if (state.host.HasHook(Hook::kInvalidHandle)) {
-    state.host.CallHook(Hook::kInvalidHandle);
+    CallHook(state, call, Hook::kInvalidHandle);
     return;
   }
   const Kind kind = !slot->is_open() ? Kind::kDoubleClose

@@ -28,7 +28,8 @@ uint32_t NextFirstGeneration() {
 State* State::only_ = nullptr;
 const _HPyInterpreter* State::only_interpreter_ = nullptr;
 
-thread_local Call* innermost_call = nullptr;
+constinit thread_local Call* innermost_call = nullptr;
+constinit thread_local ThreadCalls thread_calls;
 
 void OpenLog::Compact(const handles::HandleTable& table) {
   size_t alive = 0;
@@ -119,45 +120,6 @@ void State::GiveBack(DebugContext* context) {
   free_tail_ = context;
 }
 
-CallScope::CallScope(State& state, HPyCFunction function, uintptr_t stop_sp)
-    : context_(state.TakeContext()) {
-  Call& call = context_->call;
-  call.outer = innermost_call;
-  call.stop_sp = stop_sp;
-  call.entry = reinterpret_cast<uintptr_t>(function);
-  call.function = state.functions.NumberOf(function);
-  call.in_progress = true;
-  call.refreshed = false;
-  call.first_order = state.table.next_order();
-  call.open = 0;
-  innermost_call = &call;
-}
-
-CallScope::~CallScope() {
-  Call& call = context_->call;
-  State& state = *call.state;
-  if (call.open > 0) {
-    // It leaves handles behind: remember from which Python line it was called.
-    uint32_t python = 0;
-    bool read = false;
-    call.log.ForEachOpen(state.table, [&](Slot& slot) {
-      if (!read && state.settings.python_stacks) {
-        python = state.stories.InternPython(state.host.PythonFrames(64));
-        read = true;
-      }
-      slot.opened = state.stories.WithPython(slot.opened, python);
-    });
-    // The call outside may be of another interpreter, whose handles are others.
-    if (call.outer != nullptr && call.outer->state == &state) call.outer->open += call.open;
-  }
-  call.log.Clear();
-  if (call.stores.number != 0) state.fields.End(&call.stores);
-  if (!call.made.empty()) call.made.clear();
-  call.in_progress = false;
-  innermost_call = call.outer;
-  state.GiveBack(context_);
-}
-
 StoryId State::Capture(Call& call, const stacktrace::CallSite& site) {
   if (settings.stack_depth == 0) return stacktrace::kNoStack;
   if (!call.refreshed) {
@@ -230,8 +192,17 @@ ptrdiff_t State::RawDataSize(const Slot& slot) const {
   return slot.has_buffer ? buffers.SizeOf(table.index_of(slot)) : -1;
 }
 
+void State::SetPolicy(Policy policy) {
+  const std::lock_guard lock(outside.mutex);
+  settings.policy = policy;
+  outside.reported.clear();
+}
+
 void State::SetReportPath(const std::string& path) {
-  report_file = path.empty() ? nullptr : std::make_unique<leakdetector::ReportFile>(path);
+  auto file = path.empty() ? nullptr : std::make_shared<leakdetector::ReportFile>(path);
+  const std::lock_guard lock(outside.mutex);
+  report_file = std::move(file);
+  outside.reported.clear();
 }
 
 }  // namespace hpy::debug_ctx

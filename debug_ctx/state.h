@@ -12,6 +12,7 @@
 #include "debug_ctx/functions.h"
 #include "debug_ctx/globals.h"
 #include "debug_ctx/host.h"
+#include "debug_ctx/outside.h"
 #include "debug_ctx/settings.h"
 #include "debug_ctx/stories.h"
 #include "debug_ctx/struct_guard.h"
@@ -23,7 +24,8 @@
 
 namespace hpy::debug_ctx {
 
-// Guarded by the lock that the interpreters of this process share, like everything it holds. Its
+// Guarded by the lock that the interpreters of this process share, like everything it holds. What a
+// thread without it reads for a report (outside.h) is written with `outside.mutex` held as well. Its
 // memory, and that of its contexts, is never freed: libraries and extensions keep their addresses, and
 // destroy functions still run when an interpreter ends. Once it has ended, Renew() makes it the state
 // of another one.
@@ -73,6 +75,7 @@ class State {
   // Releases the objects that closed handles kept for an older hook, and keeps no more.
   void ReleaseKept();
 
+  void SetPolicy(Policy policy);
   // Sets where reports are appended; an empty path ends it.
   void SetReportPath(const std::string& path);
 
@@ -91,8 +94,9 @@ class State {
   StructGuards guards{*this};
   std::vector<leakdetector::Violation> late;  // found outside all calls: see ReportLater
   leakdetector::FrameFilter filter;
-  std::unique_ptr<leakdetector::ReportFile> report_file;
+  std::shared_ptr<leakdetector::ReportFile> report_file;
   uint64_t violations = 0;  // reported since the start, leaks not counted
+  Outside outside;
   // Closed handles keep their reference until reuse: only for the older hooks.
   bool keep_closed = false;
 

@@ -58,7 +58,7 @@ Stack OpenedStack(State& state, const Slot& slot) {
 }
 
 void NameFunction(const State& state, uint32_t number, Violation* violation) {
-  const Function& function = state.functions[number];
+  const Function function = state.functions.Copy(number);
   if (!function.module.empty()) violation->module = function.module;
   if (!function.name.empty()) violation->function = function.name;
 }

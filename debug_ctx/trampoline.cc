@@ -6,8 +6,8 @@
 
 #include "absl/container/inlined_vector.h"
 #include "debug_ctx/call.h"
-#include "debug_ctx/policy.h"
 #include "debug_ctx/report.h"
+#include "debug_ctx/results.h"
 #include "debug_ctx/state.h"
 #include "debug_ctx/wrapper.h"
 
@@ -74,7 +74,8 @@ using Converted = std::conditional_t<std::is_same_v<T, cpy_PyObject*>, HPy, T>;
 
 // The native object of a result that the function returned, a new reference; null with an exception
 // set where there is none to give.
-cpy_PyObject* TakeResult(State& state, Call& call, HPy result) {
+cpy_PyObject* TakeResult(State& state, Call& call, HPy result, Silent silent) {
+  OnReturn(call);
   HPy taken = HPy_NULL;
   if (!HPy_IsNull(result)) {
     Slot* slot = state.table.Resolve(result);
@@ -84,17 +85,20 @@ cpy_PyObject* TakeResult(State& state, Call& call, HPy result) {
       taken = OnInvalidResult(state, call, result);
     }
   }
-  if (RaiseDeferred(state, call, HPy_IsNull(taken))) {
+  if (MustGiveUp(state, call, HPy_IsNull(taken), silent)) [[unlikely]] {
     state.universal->ctx_Close(state.universal, taken);
     taken = HPy_NULL;
   }
   return static_cast<cpy_PyObject*>(state.host.Native(taken));
 }
 
+// A number: negative ones are errors, of a hash only -1 is (which HPy_tp_hash may return silently).
 template <typename R>
-R TakeResult(State& state, Call& call, R result) {
+R TakeResult(State& state, Call& call, R result, Silent silent) {
   constexpr R kFailed = static_cast<R>(-1);
-  return RaiseDeferred(state, call, result == kFailed) ? kFailed : result;
+  OnReturn(call);
+  const bool failed = silent == Silent::kAllowed ? result == kFailed : result < 0;
+  return MustGiveUp(state, call, failed, silent) ? kFailed : result;
 }
 
 template <typename R>
@@ -112,7 +116,7 @@ Native<R> Failed(State& state) {
 
 // Calls `function` with R(HPyContext *, converted arguments...). Must be a frame of its own: captures
 // stop at it.
-template <typename R, typename... A>
+template <typename R, Silent silent = Silent::kNever, typename... A>
 [[gnu::noinline]] Native<R> Invoke(State& state, HPyCFunction function, A... arguments) {
   CallScope scope(state, function, reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa()));
   Arguments handles(state, scope.call());
@@ -124,7 +128,7 @@ template <typename R, typename... A>
         return As<R (*)(HPyContext*, Converted<A>...)>(function)(scope.context(), c...);
       },
       converted);
-  return TakeResult(state, scope.call(), result);
+  return TakeResult(state, scope.call(), result, silent);
 }
 
 // The same for functions without a result: what was deferred cannot be raised, only reported.
@@ -139,9 +143,7 @@ template <typename... A>
         As<void (*)(HPyContext*, Converted<A>...)>(function)(scope.context(), c...);
       },
       converted);
-  if (RaiseDeferred(state, scope.call(), false)) {
-    state.universal->ctx_Err_WriteUnraisable(state.universal, HPy_NULL);
-  }
+  Conclude(state, scope.call());
 }
 
 // Functions that take an array of arguments: (ctx, self, args, nargs, rest...). `values` is the whole
@@ -164,7 +166,7 @@ template <typename R, typename Count, typename... Rest>
             scope.context(), self_handle, array.data(), nargs, c...);
       },
       converted);
-  return TakeResult(state, scope.call(), result);
+  return TakeResult(state, scope.call(), result, Silent::kNever);
 }
 
 size_t KeywordCount(State& state, cpy_PyObject* kwnames) {
@@ -202,12 +204,12 @@ void CallGetBuffer(State& state, HPyCFunction function, _HPyFunc_args_GETBUFFERP
       return;
     }
     const int status = As<HPyFunc_getbufferproc>(function)(scope.context(), self, &buffer, a.flags);
-    // Taking the owner comes first: it raises what was deferred.
-    if (status >= 0) {
-      owner = state.host.Borrow(TakeResult(state, scope.call(), buffer.obj));
-      a.result = HPy_IsNull(owner) && !HPy_IsNull(buffer.obj) ? -1 : status;
+    if (status >= 0 && !HPy_IsNull(buffer.obj)) {
+      // The owner is a result too: what is wrong with it, or was deferred, takes it away.
+      owner = state.host.Borrow(TakeResult(state, scope.call(), buffer.obj, Silent::kNever));
+      a.result = HPy_IsNull(owner) ? -1 : status;
     } else {
-      a.result = TakeResult(state, scope.call(), status);
+      a.result = TakeResult(state, scope.call(), status, Silent::kNever);
     }
   }
   ();
@@ -231,9 +233,7 @@ void CallReleaseBuffer(State& state, HPyCFunction function, _HPyFunc_args_RELEAS
   buffer.obj = handles.Open(owner);
   if (handles.failed()) return;
   As<HPyFunc_releasebufferproc>(function)(scope.context(), self, &buffer);
-  if (RaiseDeferred(state, scope.call(), false)) {
-    state.universal->ctx_Err_WriteUnraisable(state.universal, HPy_NULL);
-  }
+  Conclude(state, scope.call());
 }
 
 }  // namespace
@@ -276,10 +276,10 @@ void Wrapper<table::Slot_ctx_CallRealFunctionFromTrampoline>::Call(HPyContext* c
     HPY_CASE(SETATTRFUNC, (a.result = Invoke<int>(state, f, a.arg0, a.arg1, a.arg2)))
     HPY_CASE(SETATTROFUNC, (a.result = Invoke<int>(state, f, a.arg0, a.arg1, a.arg2)))
     HPY_CASE(REPRFUNC, a.result = Invoke<HPy>(state, f, a.arg0))
-    HPY_CASE(HASHFUNC, a.result = Invoke<HPy_hash_t>(state, f, a.arg0))
+    HPY_CASE(HASHFUNC, (a.result = Invoke<HPy_hash_t, Silent::kAllowed>(state, f, a.arg0)))
     HPY_CASE(RICHCMPFUNC, (a.result = Invoke<HPy>(state, f, a.arg0, a.arg1, a.arg2)))
     HPY_CASE(GETITERFUNC, a.result = Invoke<HPy>(state, f, a.arg0))
-    HPY_CASE(ITERNEXTFUNC, a.result = Invoke<HPy>(state, f, a.arg0))
+    HPY_CASE(ITERNEXTFUNC, (a.result = Invoke<HPy, Silent::kAllowed>(state, f, a.arg0)))
     HPY_CASE(DESCRGETFUNC, (a.result = Invoke<HPy>(state, f, a.arg0, a.arg1, a.arg2)))
     HPY_CASE(DESCRSETFUNC, (a.result = Invoke<int>(state, f, a.arg0, a.arg1, a.arg2)))
     HPY_CASE(GETTER, (a.result = Invoke<HPy>(state, f, a.arg0, a.arg1)))
@@ -289,12 +289,18 @@ void Wrapper<table::Slot_ctx_CallRealFunctionFromTrampoline>::Call(HPyContext* c
     // Filled as an _HPyFunc_args_UNARYFUNC, which has the same layout.
     HPY_CASE(MOD_CREATE, a.result = Invoke<HPy>(state, f, a.spec))
 #undef HPY_CASE
+    case HPyFunc_CAPSULE_DESTRUCTOR: {
+      HPyContext* const universal = state.universal;
+      const bool pending_before = universal->ctx_Err_Occurred(universal) != 0;
+      universal->ctx_CallRealFunctionFromTrampoline(universal, signature, f, args);
+      CheckCapsuleDestructor(state, f, pending_before);
+      return;
+    }
     // No handles, no context: as in the universal context. So is the fatal error for the two that are
     // never dispatched.
     case HPyFunc_TRAVERSEPROC:
       CheckedTraverse(state, f, *static_cast<_HPyFunc_args_TRAVERSEPROC*>(args));
       return;
-    case HPyFunc_CAPSULE_DESTRUCTOR:
     case HPyFunc_DESTROYFUNC:
     case HPyFunc_VECTORCALLFUNC:
     case _HPyFunc_Signature_END:

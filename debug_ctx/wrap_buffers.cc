@@ -20,6 +20,7 @@ const char* Give(ApiCall& api, HPy handle, const char* bytes, HPy_ssize_t size) 
 template <typename S>
 const char* GiveBytes(HPyContext* ctx, HPy handle, const stacktrace::CallSite& site) {
   ApiCall api(ctx, S::kInfo, site);
+  if (!api.ok()) return Refuse<S>();
   const HPy handle_u = api.Unwrap(handle, 1);
   if (!api.ok()) return Refuse<S>();
   HPyContext* const universal = api.universal();
@@ -45,6 +46,7 @@ const char* Wrapper<table::Slot_ctx_Unicode_AsUTF8AndSize>::Call(HPyContext* ctx
   using S = table::Slot_ctx_Unicode_AsUTF8AndSize;
   const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
   ApiCall api(ctx, S::kInfo, site);
+  if (!api.ok()) return Refuse<S>();
   const HPy handle_u = api.Unwrap(handle, 1);
   if (!api.ok()) return Refuse<S>();
   HPyContext* const universal = api.universal();
@@ -59,6 +61,7 @@ const char* Wrapper<table::Slot_ctx_Type_GetName>::Call(HPyContext* ctx, HPy typ
   using S = table::Slot_ctx_Type_GetName;
   const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
   ApiCall api(ctx, S::kInfo, site);
+  if (!api.ok()) return Refuse<S>();
   const HPy type_u = api.Unwrap(type, 1);
   if (!api.ok()) return Refuse<S>();
   HPyContext* const universal = api.universal();

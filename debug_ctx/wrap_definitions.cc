@@ -12,6 +12,7 @@ HPy Wrapper<table::Slot_ctx_Type_FromSpec>::Call(HPyContext* ctx, HPyType_Spec* 
   using S = table::Slot_ctx_Type_FromSpec;
   const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
   ApiCall api(ctx, S::kInfo, site);
+  if (!api.ok()) return Refuse<S>();
   absl::InlinedVector<HPyType_SpecParam, 8> params_u;
   if (params != nullptr) {
     for (HPyType_SpecParam* param = params; static_cast<int>(param->kind) != 0; param++) {
@@ -24,7 +25,9 @@ HPy Wrapper<table::Slot_ctx_Type_FromSpec>::Call(HPyContext* ctx, HPyType_Spec* 
   State& state = api.state();
   const std::string module = state.functions[api.call().function].module;
   state.functions.RegisterType(module, spec->name, spec->defines);
-  return api.Wrap(state.host.NewType(spec, params != nullptr ? params_u.data() : nullptr));
+  const HPy type = state.host.NewType(spec, params != nullptr ? params_u.data() : nullptr);
+  api.Back();
+  return api.Wrap(type);
 }
 
 HPy Wrapper<table::Slot_ctx_Module_Create>::Call(HPyContext* ctx, HPyModuleDef* definition) {

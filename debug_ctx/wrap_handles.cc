@@ -42,13 +42,16 @@ template <typename S>
 HPy CallWithArray(HPyContext* ctx, HPy callable, const HPy* args, size_t nargs, HPy kwnames,
                   const stacktrace::CallSite& site) {
   ApiCall api(ctx, S::kInfo, site);
+  if (!api.ok()) return Refuse<S>();
   const HPy callable_u = api.Unwrap(callable, 1);
   const HPy kwnames_u = api.Unwrap(kwnames, 4);
   const auto args_u = UnwrapArray(api, args, nargs + KeywordCount(api, kwnames_u), 2);
   if (!api.ok() || !args_u) return Refuse<S>();
   HPyContext* const universal = api.universal();
-  return api.Wrap(
-      (universal->*S::kMember)(universal, callable_u, args_u->data(), nargs, kwnames_u));
+  const HPy result =
+      (universal->*S::kMember)(universal, callable_u, args_u->data(), nargs, kwnames_u);
+  api.Back();
+  return api.Wrap(result);
 }
 
 }  // namespace
@@ -64,6 +67,7 @@ HPy Wrapper<table::Slot_ctx_Tuple_FromArray>::Call(HPyContext* ctx, const HPy* i
   using S = table::Slot_ctx_Tuple_FromArray;
   const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
   ApiCall api(ctx, S::kInfo, site);
+  if (!api.ok()) return Refuse<S>();
   const auto items_u = UnwrapArray(api, items, count > 0 ? static_cast<size_t>(count) : 0, 1);
   if (!api.ok() || !items_u) return Refuse<S>();
   HPyContext* const universal = api.universal();
@@ -87,6 +91,7 @@ int32_t Wrapper<table::Slot_ctx_ContextVar_Get>::Call(HPyContext* ctx, HPy varia
   using S = table::Slot_ctx_ContextVar_Get;
   const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
   ApiCall api(ctx, S::kInfo, site);
+  if (!api.ok()) return Refuse<S>();
   const HPy variable_u = api.Unwrap(variable, 1);
   const HPy default_u = api.Unwrap(default_value, 2);
   *result = HPy_NULL;

@@ -69,16 +69,27 @@ struct UniformCall<S, R (*)(HPyContext*, A...)> {
       return Refuse<S>();
     }
     HPyContext* const universal = api.universal();
-    if constexpr (kIsHandle<R>) {
-      return api.Wrap((universal->*S::kMember)(universal, std::get<I>(unwrapped)...));
+    if constexpr (std::is_void_v<R>) {
+      (universal->*S::kMember)(universal, std::get<I>(unwrapped)...);
+      api.Back();
     } else {
-      return (universal->*S::kMember)(universal, std::get<I>(unwrapped)...);
+      const R result = (universal->*S::kMember)(universal, std::get<I>(unwrapped)...);
+      api.Back();
+      if constexpr (kIsHandle<R>) {
+        return api.Wrap(result);
+      } else {
+        return result;
+      }
     }
   }
 
   static R Call(HPyContext* ctx, A... arguments) {
     const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
     ApiCall api(ctx, S::kInfo, site);
+    // Before any handle is looked at: this thread may not hold the interpreter.
+    if (!api.ok()) [[unlikely]] {
+      return Refuse<S>();
+    }
     return Go(api, std::index_sequence_for<A...>{}, arguments...);
   }
 };
@@ -129,6 +140,9 @@ HPY_WRAPPED_BY_HAND(ctx_ContextVar_Get, int32_t, (HPyContext*, HPy, HPy, HPy*))
 // Definitions: their functions get names here.
 HPY_WRAPPED_BY_HAND(ctx_Type_FromSpec, HPy, (HPyContext*, HPyType_Spec*, HPyType_SpecParam*))
 HPY_WRAPPED_BY_HAND(ctx_Module_Create, HPy, (HPyContext*, HPyModuleDef*))
+// They begin or end on a thread that does not hold the interpreter.
+HPY_WRAPPED_BY_HAND(ctx_LeavePythonExecution, HPyThreadState, (HPyContext*))
+HPY_WRAPPED_BY_HAND(ctx_ReenterPythonExecution, void, (HPyContext*, HPyThreadState))
 // The way into extensions: trampoline.cc.
 HPY_WRAPPED_BY_HAND(ctx_CallRealFunctionFromTrampoline, void,
                     (HPyContext*, HPyFunc_Signature, HPyCFunction, void*))

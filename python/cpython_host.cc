@@ -4,11 +4,14 @@
 #include <frameobject.h>  // PyFrame_GetBack, on CPython 3.9
 
 #include <cstdio>
+#include <memory>
+#include <new>
 #include <utility>
 
 #include "debug_state.h"
 #include "leakdetector/json.h"
 #include "leakdetector/text.h"
+#include "runtime/compat.h"
 
 namespace hpy::python {
 
@@ -200,6 +203,12 @@ bool CPythonHost::Warn(const leakdetector::Violation& violation) {
   return true;
 }
 
+void CPythonHost::Unraisable(const leakdetector::Violation& violation) {
+  const PendingException pending;
+  Raise(violation, HPy_NULL);
+  PyErr_WriteUnraisable(nullptr);
+}
+
 void CPythonHost::Notify(const leakdetector::Violation& violation) {
   if (callbacks.on_violation == nullptr) return;
   const PendingException pending;
@@ -226,6 +235,26 @@ bool CPythonHost::Suppressed(const leakdetector::Violation& violation) {
 }
 
 void CPythonHost::Fatal(const char* message) { Py_FatalError(message); }
+
+bool CPythonHost::HoldsInterpreter() { return _HPyCompat_HoldsInterpreter() != 0; }
+
+bool CPythonHost::CallSoon(void (*function)(void*), void* data) {
+  struct Request {
+    void (*function)(void*);
+    void* data;
+  };
+  auto* request = new (std::nothrow) Request{function, data};
+  if (request == nullptr) return false;
+  const int status = Py_AddPendingCall(
+      [](void* argument) {
+        const std::unique_ptr<Request> call(static_cast<Request*>(argument));
+        call->function(call->data);
+        return 0;
+      },
+      request);
+  if (status != 0) delete request;  // the interpreter's queue is full
+  return status == 0;
+}
 
 bool CPythonHost::HasHook(debug_ctx::Hook hook) {
   return (hook == debug_ctx::Hook::kInvalidHandle ? callbacks.invalid_handle

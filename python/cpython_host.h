@@ -40,9 +40,12 @@ class CPythonHost final : public debug_ctx::Host {
   std::string TypeName(HPy object) override;
   void Raise(const leakdetector::Violation& violation, HPy also) override;
   bool Warn(const leakdetector::Violation& violation) override;
+  void Unraisable(const leakdetector::Violation& violation) override;
   void Notify(const leakdetector::Violation& violation) override;
   bool Suppressed(const leakdetector::Violation& violation) override;
   [[noreturn]] void Fatal(const char* message) override;
+  bool HoldsInterpreter() override;
+  bool CallSoon(void (*function)(void*), void* data) override;
   bool HasHook(debug_ctx::Hook hook) override;
   void CallHook(debug_ctx::Hook hook) override;
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -45,6 +46,7 @@ void AddOwnLibrary(const void* address) {
     PyErr_Clear();
     return;
   }
+  const std::lock_guard lock(debug->state.outside.mutex);
   std::vector<std::string>& own = debug->state.filter.own_libraries;
   std::string library = LibraryOf(address);
   if (std::find(own.begin(), own.end(), library) == own.end()) own.push_back(std::move(library));
@@ -55,15 +57,15 @@ hpy_debug_capi capi = {GetContext, RegisterModule, AddOwnLibrary};
 // ---------------------------------------------------------------------------------------------------
 // Settings
 
-bool SetPolicy(debug_ctx::Settings& settings, PyObject* value) {
+bool SetPolicy(debug_ctx::State& state, PyObject* value) {
   const char* text = PyUnicode_AsUTF8(value);
   if (text == nullptr) return false;
   if (std::strcmp(text, "abort") == 0) {
-    settings.policy = debug_ctx::Policy::kAbort;
+    state.SetPolicy(debug_ctx::Policy::kAbort);
   } else if (std::strcmp(text, "raise") == 0) {
-    settings.policy = debug_ctx::Policy::kRaise;
+    state.SetPolicy(debug_ctx::Policy::kRaise);
   } else if (std::strcmp(text, "warn") == 0) {
-    settings.policy = debug_ctx::Policy::kWarn;
+    state.SetPolicy(debug_ctx::Policy::kWarn);
   } else {
     PyErr_Format(PyExc_ValueError, "on_violation must be 'abort', 'raise' or 'warn', not %R",
                  value);
@@ -95,7 +97,7 @@ PyObject* ConfigureNative(PyObject*, PyObject* args) {
   debug_ctx::Settings& settings = debug->state.settings;
   const std::string setting = name;
   if (setting == "on_violation") {
-    if (!SetPolicy(settings, value)) return nullptr;
+    if (!SetPolicy(debug->state, value)) return nullptr;
   } else if (setting == "report") {
     if (!SetReport(debug->state, value)) return nullptr;
   } else if (setting == "stack_depth") {

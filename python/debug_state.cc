@@ -6,6 +6,7 @@
 #include <new>
 #include <utility>
 
+#include "debug_ctx/slot_calls.h"
 #include "import_universal.h"
 
 namespace hpy::python {
@@ -22,6 +23,17 @@ leakdetector::FrameFilter NewFilter(const hpy_universal_capi& universal) {
   };
   filter.own_functions = {"_PyEval_", "PyEval_"};
   return filter;
+}
+
+// HPy_tp_traverse and HPy_tp_destroy functions in progress.
+static_assert(sizeof(debug_ctx::SlotFrame) == HPY_CAPI_SLOT_FRAME_WORDS * sizeof(uintptr_t));
+
+void BeginSlot(void* frame, HPyCFunction function, const void* object, int destroys) {
+  debug_ctx::BeginSlot(static_cast<debug_ctx::SlotFrame*>(frame), function, object, destroys != 0);
+}
+
+void EndSlot(const void* frame) {
+  debug_ctx::EndSlot(static_cast<const debug_ctx::SlotFrame*>(frame));
 }
 
 }  // namespace
@@ -43,6 +55,7 @@ DebugState::DebugState(PyInterpreterState* interpreter, int64_t id,
   const std::string own = LibraryOf(reinterpret_cast<void*>(&LibraryOf));
   host.own_folder = own.substr(0, own.rfind('/') + 1);
   host.UseObserver(universal.observer, universal.universal_ctx);
+  universal.watch_slots(BeginSlot, EndSlot);
 }
 
 DebugState* DebugState::Find() {

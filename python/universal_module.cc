@@ -301,7 +301,9 @@ int Exec(PyObject* module) {
                  universal::CallRealFunction,
                  MakeModuleForCapi,
                  universal::OnlyInterpreter(),
-                 universal::ObserverFunctions()};
+                 universal::ObserverFunctions(),
+
+                 universal::WatchSlots};
   state->import_error = NewImportError();
   if (state->import_error == nullptr) return -1;
   if (PyObject_SetAttrString(module, "HPyImportError", state->import_error) < 0) return -1;

@@ -106,4 +106,23 @@ static inline void _HPyCompat_ClearDict(PyObject *self) {
   if (dict != NULL) Py_CLEAR(*dict);
 }
 
+/* Whether this thread holds the GIL. Any thread, at any time. */
+static inline int _HPyCompat_HoldsInterpreter(void) {
+#if PY_VERSION_HEX >= 0x030C0000
+  /* A variable of the thread's own. */
+  return _PyThreadState_UncheckedGet() != NULL;
+#else
+  /* That of the thread that holds the GIL, and the first one that this thread had. A thread of our
+   * kind may be in another interpreter by now; while there is only one, it cannot. Looking into the
+   * state of another thread is not safe, for that may end at any time: that is left to processes with
+   * several interpreters. (PyGILState_Check always says yes in them.) */
+  PyThreadState *current = _PyThreadState_UncheckedGet();
+  PyThreadState *own = PyGILState_GetThisThreadState();
+  if (current == NULL || own == NULL) return 0;
+  if (current == own) return 1;
+  if (PyInterpreterState_Next(PyInterpreterState_Head()) == NULL) return 0;
+  return current->thread_id == PyThread_get_thread_ident();
+#endif
+}
+
 #endif

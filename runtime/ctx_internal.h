@@ -77,6 +77,17 @@ static inline HPyField _py2hf(PyObject *object) {
 HPyAPI_IMPL int _HPyType_CallTraverse(HPyFunc_traverseproc impl, PyObject *self, visitproc visit,
                                       void *arg);
 
+#ifdef HPY_UNIVERSAL_CONTEXT
+/* Told before and after each call of an HPy_tp_traverse or HPy_tp_destroy, with memory in the frame
+ * that makes the call, for as long as the call lasts. `destroys`: it is the latter. */
+#define HPY_SLOT_FRAME_WORDS 6
+typedef void (*_HPySlot_Begin)(void *frame, HPyCFunction function, const void *object,
+                               int destroys);
+typedef void (*_HPySlot_End)(const void *frame);
+/* One watcher, for all types of the process, from now on. */
+HPyAPI_IMPL void _HPyType_WatchSlots(_HPySlot_Begin begin, _HPySlot_End end);
+#endif
+
 /* The struct of an object as the type of HPy's that is nearest among its bases has it, the object
  * itself when there is none. */
 HPyAPI_IMPL void *_HPyType_StructOf(PyObject *object);

@@ -68,6 +68,47 @@ static int is_generated(PyTypeObject *type, traverseproc traverse, inquiry clear
   return 0;
 }
 
+/* -- watched calls
+ * ------------------------------------------------------------------------------------- */
+
+#ifdef HPY_UNIVERSAL_CONTEXT
+static _HPySlot_Begin slot_begin = NULL;
+static _HPySlot_End slot_end = NULL;
+
+HPyAPI_IMPL void _HPyType_WatchSlots(_HPySlot_Begin begin, _HPySlot_End end) {
+  slot_begin = begin;
+  slot_end = end;
+}
+
+/* `call` with the watcher told, if there is one. */
+#define WATCHED(function, object, destroys, call)                                \
+  do {                                                                           \
+    uintptr_t frame[HPY_SLOT_FRAME_WORDS];                                       \
+    if (slot_begin == NULL) {                                                    \
+      call;                                                                      \
+    } else {                                                                     \
+      slot_begin(frame, HPY_FUNCTION(HPyCFunction, function), object, destroys); \
+      call;                                                                      \
+      slot_end(frame);                                                           \
+    }                                                                            \
+  } while (0)
+#else
+#define WATCHED(function, object, destroys, call) call
+#endif
+
+static int call_traverse(HPyFunc_traverseproc impl, PyObject *self, void *data,
+                         HPyFunc_visitproc visit, void *arg) {
+  int result;
+  (void)self;
+  WATCHED(impl, self, 0, result = impl(data, visit, arg));
+  return result;
+}
+
+static void call_destroy(HPyFunc_destroyfunc destroy, PyObject *self, void *data) {
+  (void)self;
+  WATCHED(destroy, self, 1, destroy(data));
+}
+
 /* -- traverse
  * ------------------------------------------------------------------------------------- */
 
@@ -89,11 +130,11 @@ HPyAPI_IMPL int _HPyType_CallTraverse(HPyFunc_traverseproc impl, PyObject *self,
   for (type = Py_TYPE(self); type != NULL; type = type->tp_base) {
     const _HPyTypeInfo *info = _HPyTypeInfo_Of(type);
     if (info != NULL && info->traverse_impl == impl) {
-      return impl(_HPyTypeInfo_Struct(info, self), visit_field, &visitor);
+      return call_traverse(impl, self, _HPyTypeInfo_Struct(info, self), visit_field, &visitor);
     }
   }
   /* The debug context may have put a function of its own in the place of the extension's. */
-  return impl(_HPyType_StructOf(self), visit_field, &visitor);
+  return call_traverse(impl, self, _HPyType_StructOf(self), visit_field, &visitor);
 }
 
 /* Visits each field of the object once: HPy_tp_traverse of the most derived type visits those of
@@ -169,7 +210,8 @@ HPyAPI_IMPL void _HPyType_ClearFields(PyObject *self, const _HPyTypeInfo *info) 
   do {
     int i;
     taker.count = 0;
-    (void)info->traverse_impl(_HPyTypeInfo_Struct(info, self), take_field, &taker);
+    (void)call_traverse(info->traverse_impl, self, _HPyTypeInfo_Struct(info, self), take_field,
+                        &taker);
     for (i = 0; i < taker.count; i++) HPY_OBSERVE(taken, self, taker.taken[i]);
     for (i = 0; i < taker.count; i++) Py_DECREF(taker.taken[i]);
   } while (taker.count == TAKEN_AT_ONCE);
@@ -249,7 +291,7 @@ static void dealloc_layers(PyObject *self, PyTypeObject *first) {
     const _HPyTypeInfo *info = _HPyTypeInfo_Of(layer);
     if (info == NULL) continue;
     clear_own_dict(self, layer);
-    if (info->destroy != NULL) info->destroy(_HPyTypeInfo_Struct(info, self));
+    if (info->destroy != NULL) call_destroy(info->destroy, self, _HPyTypeInfo_Struct(info, self));
   }
   HPY_OBSERVE(dies, self);
   for (layer = first->tp_base; layer != NULL; layer = layer->tp_base) {

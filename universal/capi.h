@@ -17,6 +17,9 @@ extern "C" {
 
 #define HPY_CAPI_VERSION 3
 
+/* Words of the memory that hpy_universal_capi::watch_slots hands out. */
+#define HPY_CAPI_SLOT_FRAME_WORDS 6
+
 #define HPY_UNIVERSAL_CAPSULE "hpy.universal._capi"
 #define HPY_DEBUG_CAPSULE "hpy.debug._native._capi"
 #define HPY_TRACE_CAPSULE "hpy.trace._native._capi"
@@ -38,6 +41,11 @@ struct hpy_universal_capi {
    * imported hpy.universal. Valid for ever. */
   const struct _HPyInterpreter* const* only_interpreter;
   const _HPyObserverFunctions* observer;
+  /* From now on `begin` and `end` are called around each HPy_tp_traverse and HPy_tp_destroy, with
+   * memory in the frame of their caller. `destroys`: it is the latter. */
+  void (*watch_slots)(void (*begin)(void* frame, HPyCFunction function, const void* object,
+                                    int destroys),
+                      void (*end)(const void* frame));
 };
 
 /* Of hpy.debug._native and, with the same layout, of hpy.trace._native. */

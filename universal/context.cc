@@ -8,6 +8,7 @@
 
 #include "runtime/ctx_internal.h"
 #include "runtime/ctx_interpreter.h"
+#include "universal/capi.h"
 
 namespace hpy::universal {
 namespace {
@@ -150,6 +151,11 @@ HPyContext* ContextOfInterpreter() {
   if (HPy_IsNull(interpreter->context->h_Builtins)) return nullptr;
   interpreter->context_is_filled = 1;
   return interpreter->context;
+}
+
+void WatchSlots(void (*begin)(void*, HPyCFunction, const void*, int), void (*end)(const void*)) {
+  static_assert(HPY_SLOT_FRAME_WORDS == HPY_CAPI_SLOT_FRAME_WORDS);
+  _HPyType_WatchSlots(begin, end);
 }
 
 }  // namespace hpy::universal

@@ -23,6 +23,10 @@ const _HPyInterpreter* const* OnlyInterpreter();
 // there.
 void CallRealFunction(HPyContext* ctx, HPyFunc_Signature sig, HPyCFunction func, void* args);
 
+// hpy_universal_capi::watch_slots.
+void WatchSlots(void (*begin)(void* frame, HPyCFunction function, const void* object, int destroys),
+                void (*end)(const void* frame));
+
 }  // namespace hpy::universal
 
 #endif  // HPY_UNIVERSAL_CONTEXT_H_

@@ -197,6 +197,7 @@ HPy UseOuterContext(HPyContext*, HPy, HPy) { return HPyLong_FromLongLong(kept_co
 HPy CallNested(HPyContext* ctx, HPy, HPy arg) {
   kept_context = ctx;
   EXPECT_EQ(nested_debugger->Call(UseOuterContext, 0), nullptr);
+  HPyErr_Clear(ctx);
   return HPy_Dup(ctx, arg);  // our own context is still good
 }
 

@@ -3,12 +3,15 @@
 #ifndef HPY_TESTS_CPP_FAKE_INTERPRETER_H_
 #define HPY_TESTS_CPP_FAKE_INTERPRETER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -51,6 +54,13 @@ class FakeInterpreter final : public Host {
       current->exception = text;
     };
     context.ctx_Err_WriteUnraisable = [](HPyContext*, HPy) { current->exception.clear(); };
+    context.ctx_LeavePythonExecution = [](HPyContext*) {
+      current->holder = std::thread::id();
+      return HPyThreadState{0x1234};
+    };
+    context.ctx_ReenterPythonExecution = [](HPyContext*, HPyThreadState) {
+      current->holder = std::this_thread::get_id();
+    };
     context.ctx_Unicode_AsUTF8AndSize = [](HPyContext*, HPy, HPy_ssize_t* size) {
       if (size != nullptr) *size = 4;
       return "text";
@@ -89,10 +99,28 @@ class FakeInterpreter final : public Host {
     warned.push_back(violation);
     return !warnings_are_errors;
   }
+  void Unraisable(const leakdetector::Violation& violation) override {
+    unraisable.push_back(violation);
+  }
   void Notify(const leakdetector::Violation& violation) override { told.push_back(violation); }
   [[noreturn]] void Fatal(const char* message) override {
     std::fprintf(stderr, "Fatal: %s\n", message);
     std::abort();
+  }
+  bool HoldsInterpreter() override { return std::this_thread::get_id() == holder.load(); }
+  bool CallSoon(void (*function)(void*), void* data) override {
+    const std::lock_guard lock(soon_mutex);
+    if (!refuses_calls) soon.emplace_back(function, data);
+    return !refuses_calls;
+  }
+  // What an evaluation loop does between two instructions.
+  void RunPendingCalls() {
+    std::vector<std::pair<void (*)(void*), void*>> calls;
+    {
+      const std::lock_guard lock(soon_mutex);
+      calls.swap(soon);
+    }
+    for (auto [function, data] : calls) function(data);
   }
   bool HasHook(Hook) override { return hook_installed; }
   // Its objects have no structs and no fields.
@@ -120,7 +148,11 @@ class FakeInterpreter final : public Host {
   std::vector<std::unique_ptr<FakeObject>> objects;
   std::string exception;
   HPy raised_also = {};
-  std::vector<leakdetector::Violation> raised, warned, told;
+  std::vector<leakdetector::Violation> raised, warned, told, unraisable;
+  std::atomic<std::thread::id> holder{std::this_thread::get_id()};
+  std::mutex soon_mutex;
+  std::vector<std::pair<void (*)(void*), void*>> soon;
+  bool refuses_calls = false;
   bool warnings_are_errors = false;
   bool hook_installed = false;
   int hook_calls = 0;
