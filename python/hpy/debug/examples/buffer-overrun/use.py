@@ -1,0 +1,3 @@
+import example
+
+print(example.sum_of_bytes("text"))

@@ -1,0 +1,17 @@
+/* builder-after-build: an item is set when the list is built already. */
+#include "hpy.h"
+
+HPyDef_METH(pair, "pair", HPyFunc_O)
+static HPy pair_impl(HPyContext *ctx, HPy self, HPy arg)
+{
+    HPyListBuilder builder = HPyListBuilder_New(ctx, 2);
+    HPyListBuilder_Set(ctx, builder, 0, arg);
+    HPyListBuilder_Set(ctx, builder, 1, arg);
+    HPy list = HPyListBuilder_Build(ctx, builder);
+    HPyListBuilder_Set(ctx, builder, 1, ctx->h_None);
+    return list;
+}
+
+static HPyDef *defines[] = {&pair, NULL};
+static HPyModuleDef moduledef = {.defines = defines};
+HPy_MODINIT(example, moduledef)

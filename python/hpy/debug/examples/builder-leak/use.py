@@ -1,0 +1,6 @@
+import example
+
+try:
+    print(example.doubled(None))
+except TypeError as error:
+    print(error)

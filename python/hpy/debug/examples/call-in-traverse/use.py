@@ -1,0 +1,4 @@
+import example
+
+thing = example.Thing()
+del thing

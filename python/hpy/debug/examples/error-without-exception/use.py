@@ -1,0 +1,6 @@
+import example
+
+try:
+    print(example.first([]))
+except ValueError as error:
+    print(error)

@@ -1,0 +1,3 @@
+import example
+
+example.Pair().set([1, 2])

@@ -1,0 +1,4 @@
+import example
+
+box = example.Box()
+box.set([1, 2])

@@ -1,0 +1,23 @@
+/* nested-leave: the helper leaves what has been left. */
+#include "hpy.h"
+#include <unistd.h>
+
+static void pause_a_little(HPyContext *ctx)
+{
+    HPyThreadState state = HPy_LeavePythonExecution(ctx);
+    usleep(1000);
+    HPy_ReenterPythonExecution(ctx, state);
+}
+
+HPyDef_METH(work, "work", HPyFunc_NOARGS)
+static HPy work_impl(HPyContext *ctx, HPy self)
+{
+    HPyThreadState state = HPy_LeavePythonExecution(ctx);
+    pause_a_little(ctx);
+    HPy_ReenterPythonExecution(ctx, state);
+    return HPy_Dup(ctx, ctx->h_None);
+}
+
+static HPyDef *defines[] = {&work, NULL};
+static HPyModuleDef moduledef = {.defines = defines};
+HPy_MODINIT(example, moduledef)

@@ -1,0 +1,6 @@
+import example
+
+try:
+    print(example.initial_of(42))
+except AttributeError as error:
+    print(error)

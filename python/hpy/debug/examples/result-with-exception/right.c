@@ -1,0 +1,15 @@
+/* Not result-with-exception: the exception is handed on. */
+#include "hpy.h"
+
+HPyDef_METH(successor, "successor", HPyFunc_O)
+static HPy successor_impl(HPyContext *ctx, HPy self, HPy arg)
+{
+    long number = HPyLong_AsLong(ctx, arg);
+    if (number == -1 && HPyErr_Occurred(ctx))
+        return HPy_NULL;
+    return HPyLong_FromLong(ctx, number + 1);
+}
+
+static HPyDef *defines[] = {&successor, NULL};
+static HPyModuleDef moduledef = {.defines = defines};
+HPy_MODINIT(example, moduledef)

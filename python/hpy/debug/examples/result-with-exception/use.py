@@ -1,0 +1,6 @@
+import example
+
+try:
+    print(example.successor("forty"))
+except TypeError as error:
+    print(error)

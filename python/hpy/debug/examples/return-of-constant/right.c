@@ -1,0 +1,12 @@
+/* Not return-of-constant: the result is a handle of its own. */
+#include "hpy.h"
+
+HPyDef_METH(nothing, "nothing", HPyFunc_NOARGS)
+static HPy nothing_impl(HPyContext *ctx, HPy self)
+{
+    return HPy_Dup(ctx, ctx->h_None);
+}
+
+static HPyDef *defines[] = {&nothing, NULL};
+static HPyModuleDef moduledef = {.defines = defines};
+HPy_MODINIT(example, moduledef)

@@ -1,0 +1,4 @@
+import example
+
+print(example.answer())
+print(example.answer())

@@ -1,0 +1,4 @@
+import example
+
+vector = example.Vector()
+vector.fill()

@@ -1,0 +1,3 @@
+import example
+
+print(example.successor(41))

@@ -1,0 +1,3 @@
+import example
+
+print(example.twice_the_first([21]))

@@ -1,0 +1,30 @@
+/* wrong-thread: a thread of the extension calls the API. */
+#include "hpy.h"
+#include <pthread.h>
+
+typedef struct {
+    HPyContext *ctx;
+    HPy number;
+    long result;
+} Job;
+
+static void *work(void *data)
+{
+    Job *job = (Job *)data;
+    job->result = 2 * HPyLong_AsLong(job->ctx, job->number);
+    return NULL;
+}
+
+HPyDef_METH(twice, "twice", HPyFunc_O)
+static HPy twice_impl(HPyContext *ctx, HPy self, HPy arg)
+{
+    Job job = {ctx, arg, 0};
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, work, &job) == 0)
+        pthread_join(thread, NULL);
+    return HPyLong_FromLong(ctx, job.result);
+}
+
+static HPyDef *defines[] = {&twice, NULL};
+static HPyModuleDef moduledef = {.defines = defines};
+HPy_MODINIT(example, moduledef)
