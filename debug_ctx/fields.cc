@@ -314,6 +314,7 @@ void CheckedTraverse(State& state, HPyCFunction function, _HPyFunc_args_TRAVERSE
   args.result = counted.result;
   // A visit that ended the traversal saw a part of the fields only.
   if (counter.stopped) return;
+  state.guards.CheckLive(state.host.Borrow(args.self));
   if (state.host.FieldVisitsOf(state.host.Borrow(args.self)) != FieldVisits::kObserved) return;
   state.fields.CheckTraversal(args.self, counter.sum);
 }

@@ -199,6 +199,7 @@ std::vector<Slot*> OpenSlots(State& state, int64_t generation) {
   std::vector<Slot*> open = state.table.OpenSlots(generation);
   std::erase_if(
       open, [](const Slot* slot) { return static_cast<Origin>(slot->origin) != Origin::kOwned; });
+  for (const Slot* slot : open) state.guards.CheckLive(slot->wrapped());
   return open;
 }
 

@@ -77,6 +77,8 @@ using Converted = std::conditional_t<std::is_same_v<T, cpy_PyObject*>, HPy, T>;
 cpy_PyObject* TakeResult(State& state, Call& call, HPy result, Silent silent) {
   OnReturn(call);
   HPy taken = HPy_NULL;
+  // While the handle of the result still tells which of them it is.
+  if (!call.made.empty()) state.guards.CheckReturn(call);
   if (!HPy_IsNull(result)) {
     Slot* slot = state.table.Resolve(result);
     if (slot != nullptr && static_cast<Origin>(slot->origin) == Origin::kOwned) [[likely]] {
