@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "debug_ctx/host_objects.h"
+#include "debug_ctx/stories.h"
 #include "hpy.h"
 #include "leakdetector/violation.h"
 
@@ -49,6 +50,8 @@ class Host : public ObjectHost {
 
   // The Python frames in progress on this thread, innermost first, at most `max`.
   virtual std::vector<leakdetector::PythonFrame> PythonFrames(int max) = 0;
+  // The innermost of them alone, as a number of `stories`.
+  virtual uint32_t PythonLine(Stories& stories) { return stories.InternPython(PythonFrames(1)); }
 
   // What a report says of an object. They run code of the object; a pending exception is kept, and one
   // that they raise is dropped.

@@ -28,9 +28,9 @@ class ObjectHost {
  public:
   virtual ~ObjectHost() = default;
 
-  // Whether the object has a native struct of that shape. An object of no HPy type has the shape
-  // Legacy alone.
-  virtual bool HasShape(HPy object, HPyType_BuiltinShape shape) = 0;
+  // Whether the (native) object has a native struct of that shape. An object of no HPy type has the
+  // shape Legacy alone. A plain function, for HPy_AsStruct has nothing else to wait for.
+  int (*has_shape)(void* object, int shape) = nullptr;
   // HPyType_FromSpec for a type whose objects are observed, and have a StructGuard where they can.
   virtual HPy NewType(HPyType_Spec* spec, HPyType_SpecParam* params) = 0;
   // Whether the object's type was made by NewType (or is a subclass of one), so that nothing was

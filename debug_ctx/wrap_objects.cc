@@ -87,7 +87,7 @@ inline void* AsStruct(HPyContext* ctx, HPy handle, HPyType_BuiltinShape shape,
   if (!api.ok()) [[unlikely]] {
     return Refuse<S>();
   }
-  if (!api.state().host.HasShape(object, shape)) [[unlikely]] {
+  if (!api.state().host.has_shape(api.state().host.Native(object), shape)) [[unlikely]] {
     return RefuseStruct(api, handle, object, shape);
   }
   HPyContext* const universal = api.universal();
@@ -101,7 +101,7 @@ HPy Guarded(ApiCall& api, HPy made) {
   StoryId story = api.Capture();
   if (state.settings.python_stacks) {
     // The line alone: the function may have returned long before the struct is overrun.
-    story = state.stories.WithPython(story, state.stories.InternPython(state.host.PythonFrames(1)));
+    story = state.stories.WithPython(story, state.host.PythonLine(state.stories));
   }
   const bool armed = state.guards.Arm(made, story, api.call().function);
   const HPy handle = api.Wrap(made);

@@ -100,6 +100,7 @@ debug_ctx::State& CPythonHost::StateOfInterpreter(debug_ctx::State& hint) {
 
 void CPythonHost::End() {
   ended_ = true;
+  ForgetLines();
   Py_CLEAR(callbacks.error_factory);
   Py_CLEAR(callbacks.warning_factory);
   Py_CLEAR(callbacks.on_violation);

@@ -54,7 +54,7 @@ class CPythonHost final : public debug_ctx::Host {
   // For another interpreter.
   void Renew() { ended_ = false; }
   // In cpython_objects.cc.
-  bool HasShape(HPy object, HPyType_BuiltinShape shape) override;
+  uint32_t PythonLine(debug_ctx::Stories& stories) override;
   HPy NewType(HPyType_Spec* spec, HPyType_SpecParam* params) override;
   bool IsObserved(HPy object) override;
   debug_ctx::StructGuard GuardOf(HPy object) override;
@@ -75,6 +75,17 @@ class CPythonHost final : public debug_ctx::Host {
   const _HPyObserverFunctions* observer_ = nullptr;
   HPyContext* universal_ = nullptr;
   FieldStore store_field_ = nullptr;
+
+  // What PythonLine has seen. The strings are owned: so equal addresses are equal strings.
+  struct Line {
+    PyObject* file;
+    PyObject* function;
+    int line;
+    uint32_t number;
+  };
+  static constexpr size_t kLines = 256;
+  void ForgetLines();
+  Line lines_[kLines] = {};
 };
 
 // The text of a str as UTF-8; what cannot be encoded is escaped.

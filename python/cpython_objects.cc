@@ -1,6 +1,7 @@
 // CPython as the host of the debug context: what it knows about objects, and what the runtime tells it
 // of them.
 #include <Python.h>
+#include <frameobject.h>  // PyFrame_GetLineNumber, on CPython 3.9
 #include <pthread.h>
 
 #include "cpython_host.h"
@@ -59,10 +60,38 @@ void CPythonHost::UseObserver(const _HPyObserverFunctions* functions, HPyContext
   observer_ = functions;
   universal_ = universal;
   store_field_ = functions->install(universal, &kObserver);
+  has_shape = functions->has_shape;
+  ForgetLines();  // their numbers are those of another state
 }
 
-bool CPythonHost::HasShape(HPy object, HPyType_BuiltinShape shape) {
-  return observer_->has_shape(Native(object), shape) != 0;
+void CPythonHost::ForgetLines() {
+  for (Line& line : lines_) {
+    Py_CLEAR(line.file);
+    Py_CLEAR(line.function);
+  }
+}
+
+uint32_t CPythonHost::PythonLine(debug_ctx::Stories& stories) {
+  PyFrameObject* frame = PyThreadState_GetFrame(PyThreadState_Get());
+  if (frame == nullptr) return 0;
+  PyCodeObject* code = PyFrame_GetCode(frame);
+  PyObject* const file = code->co_filename;
+  PyObject* const function = code->co_name;
+  const int number = PyFrame_GetLineNumber(frame);
+  const uintptr_t hash =
+      (reinterpret_cast<uintptr_t>(function) >> 4) + static_cast<uintptr_t>(number);
+  Line& line = lines_[hash % kLines];
+  if (line.file != file || line.function != function || line.line != number) {
+    Py_XDECREF(line.file);
+    Py_XDECREF(line.function);
+    Py_INCREF(file);
+    Py_INCREF(function);
+    line = {file, function, number,
+            stories.InternPython({{ToUtf8(function), ToUtf8(file), number}})};
+  }
+  Py_DECREF(code);
+  Py_DECREF(frame);
+  return line.number;
 }
 
 HPy CPythonHost::NewType(HPyType_Spec* spec, HPyType_SpecParam* params) {

@@ -124,9 +124,6 @@ class FakeInterpreter final : public Host {
   }
   bool HasHook(Hook) override { return hook_installed; }
   // Its objects have no structs and no fields.
-  bool HasShape(HPy, HPyType_BuiltinShape shape) override {
-    return shape == HPyType_BuiltinShape_Legacy;
-  }
   HPy NewType(HPyType_Spec*, HPyType_SpecParam*) override { return HPy_NULL; }
   bool IsObserved(HPy) override { return false; }
   StructGuard GuardOf(HPy) override { return {}; }
