@@ -63,10 +63,11 @@ constexpr int kColdSites = 256;
   StackId id = stacktrace::kNoStack;
   WarmBelow(kFunctions, stop_sp, &id);  // fills the memo
   const stacktrace::Stats before = stacktrace::GetStats();
-  std::vector<double> warm;
+  std::vector<double> warm, cold;
+  warm.reserve(kRounds);
+  cold.reserve(kColdSites);
   for (int i = 0; i < kRounds; i++) warm.push_back(WarmBelow(kFunctions, stop_sp, &id));
   const stacktrace::Stats after = stacktrace::GetStats();
-  std::vector<double> cold;
   for (int i = 0; i < kColdSites; i++)
     cold.push_back(Cold(stop_sp, static_cast<size_t>(i + 1) * 16));
   std::sort(cold.begin(), cold.end());

@@ -155,5 +155,9 @@ def test_wrong_pyproject_is_told_and_hides_nothing(
             with pytest.raises(HPyDebugError):
                 mod.twice(1)
     assert capfd.readouterr().err.count("suppressions are not used: ") == 1
+    report = tmp_path / "out.jsonl"
+    hpy.debug.configure(report=report)
     with pytest.raises(suppressions.SuppressionError), LeakDetector():
         mod.leak(1)
+    hpy.debug.configure(report=None)
+    assert report.read_text().count("\n") == 1

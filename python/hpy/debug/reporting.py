@@ -73,17 +73,19 @@ def report_leaks(stories: Sequence[str], violations: Sequence[Violation]) -> lis
     Returns for each whether it is to be shown: it is not when a suppression is about it, which is
     counted once.
     """
-    shown = []
-    known = suppressions.active() if violations else suppressions.Suppressions()
-    for story, violation in zip(stories, violations):
-        new = hash(story) not in _reported
-        keep = not (known.suppresses(violation) if new else known.know(violation))
-        shown.append(keep)
-        if new:
+    new = [hash(story) not in _reported for story in stories]
+    for story, is_new in zip(stories, new):
+        if is_new:
             _reported.add(hash(story))
             native().append_report(story)
-            if keep:
-                _tell_subscribers(violation)
+    # After the report file, which has everything, also when the suppressions cannot be read.
+    known = suppressions.active() if violations else suppressions.Suppressions()
+    shown = []
+    for violation, is_new in zip(violations, new):
+        keep = not (known.suppresses(violation) if is_new else known.know(violation))
+        shown.append(keep)
+        if is_new and keep:
+            _tell_subscribers(violation)
     return shown
 
 

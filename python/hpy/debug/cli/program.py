@@ -160,8 +160,7 @@ def _is_text(path: str) -> bool:
 
 def _find_main_in(name: str) -> Program:
     path = os.path.join(os.getcwd(), name)
-    importer = pkgutil.get_importer(path)
-    spec = importer.find_spec("__main__", None) if importer is not None else None
+    spec = importlib.machinery.PathFinder.find_spec("__main__", [path])
     get_code = getattr(spec and spec.loader, "get_code", None)
     if spec is None or get_code is None:
         raise RefusedError(
