@@ -289,6 +289,12 @@ def test_what_a_fixture_leaks_is_charged_to_it(suite: PytestSuite) -> None:
     text = section_of(result, "ERROR at teardown of test_four")
     assert text.startswith("2 handle-leak: the fixture 'shared' (module scope) left open")
     assert f"{place('leaks elsewhere')}leak_elsewhere_impl" in text
+    lines = section_of(result, "HPy debug mode").splitlines()
+    assert lines[0].startswith("2 handle-leak at ")
+    assert lines[0].endswith(
+        f"{place('leaks')}leak_impl, by the fixture 'leaks_at_setup' in test_it.py::test_two, the "
+        "fixture 'leaks_at_teardown' in test_it.py::test_three"
+    )
 
 
 def test_what_a_fixture_closes_is_no_leak(suite: PytestSuite) -> None:
@@ -486,7 +492,7 @@ def test_violation_outside_of_tests(suite: PytestSuite) -> None:
     assert result.ret == 1
     lines = section_of(result, "HPy debug mode").splitlines()
     assert lines[0].startswith("1 use-after-close at ")
-    assert lines[0].endswith(", by outside of tests")
+    assert lines[0].endswith(", by what is outside of tests")
 
 
 # Markers.

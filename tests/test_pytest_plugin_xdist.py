@@ -173,4 +173,4 @@ def test_violation_outside_of_tests_in_a_worker(suite: PytestSuite) -> None:
     )
     result.assert_outcomes(passed=1)
     assert result.ret == 1
-    assert "by outside of tests" in section_of(result, "HPy debug mode")
+    assert "by what is outside of tests" in section_of(result, "HPy debug mode")

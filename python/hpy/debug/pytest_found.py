@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from hpy.debug.native import native
 from hpy.debug.violation import Violation
 
 LEAK_KINDS = ("handle-leak", "builder-leak", "tracker-leak")
-# The attribute of a report in which a Found travels, also from a worker of pytest-xdist.
+# The attribute of a report in which each Found travels, also from a worker of pytest-xdist.
 ATTRIBUTE = "hpy_debug"
 # And the one with the size of the worker's report file when the report was made.
 WRITTEN = "hpy_debug_written"
@@ -28,29 +28,45 @@ _MACHINERY = tuple(
 
 @dataclass
 class Found:
-    """Of one phase of a test: violations as JSON, and what the markers allowed, by its reason."""
+    """Of one phase of a test: violations as JSON, and what the markers allowed, by its reason.
 
+    `fixture` is the one that is charged; empty for the test itself.
+    """
+
+    fixture: str = ""
     stories: list[str] = field(default_factory=list)
     allowed: list[tuple[str, str]] = field(default_factory=list)  # kind, reason
 
     def __bool__(self) -> bool:
         return bool(self.stories or self.allowed)
 
-    def add(self, other: Found) -> None:
-        """Takes over what another one has."""
-        self.stories += other.stories
-        self.allowed += other.allowed
-
     def to_data(self) -> dict[str, Any]:
         """What pytest-xdist can send."""
-        return {"stories": self.stories, "allowed": [list(pair) for pair in self.allowed]}
+        allowed = [list(pair) for pair in self.allowed]
+        return {"fixture": self.fixture, "stories": self.stories, "allowed": allowed}
 
     @classmethod
-    def from_data(cls, data: Any) -> Found:
-        """From to_data(); an empty one from None."""
-        if not isinstance(data, dict):
-            return cls()
-        return cls(list(data["stories"]), [(kind, reason) for kind, reason in data["allowed"]])
+    def from_data(cls, data: Mapping[str, Any]) -> Found:
+        """From to_data()."""
+        allowed = [(kind, reason) for kind, reason in data["allowed"]]
+        return cls(data["fixture"], list(data["stories"]), allowed)
+
+
+def attach(report: Any, found: Found) -> None:
+    """Sends `found` along with a report of a test, and shows it there."""
+    if not found:
+        return
+    data = [*getattr(report, ATTRIBUTE, ()), found.to_data()]
+    setattr(report, ATTRIBUTE, data)
+    stories = [story for part in data for story in part["stories"]]
+    if stories:
+        report.sections[:] = [section for section in report.sections if section[0] != SECTION]
+        report.sections.append((SECTION, full_text(stories)))
+
+
+def attached_to(report: Any) -> list[Found]:
+    """What attach() sent."""
+    return [Found.from_data(data) for data in getattr(report, ATTRIBUTE, ())]
 
 
 def full_text(stories: Sequence[str], top: int | None = None) -> str:

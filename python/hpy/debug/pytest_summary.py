@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hpy.debug.pytest_found import ATTRIBUTE, Found, place_of, summary_line
+from hpy.debug.pytest_found import ATTRIBUTE, Found, attached_to, place_of, summary_line
 from hpy.debug.pytest_options import Options
 from hpy.debug.violation import Violation
 
 if TYPE_CHECKING:
     from hpy.debug.pytest_watch import Watcher
 
-_OUTSIDE = "outside of tests"
+_OUTSIDE = "what is outside of tests"
 _TESTS_SHOWN = 3  # of each place
 
 
@@ -31,24 +31,27 @@ class Summary:
         self._suppressed: Counter[str] = Counter()  # what suppressions say, how often
         self._loaded: set[str] = set()
         self._any_loaded = False
+        self._outside = False
 
     def add(self, where: str, found: Found) -> None:
         """What was found in the test `where`."""
         if found:
-            self._found.append((where, found))
+            self._found.append((f"{found.fixture} in {where}" if found.fixture else where, found))
+            self._outside |= where == _OUTSIDE and bool(found.stories)
 
     def add_process(self, data: Mapping[str, Any]) -> None:
         """What a process knows besides its reports: see process_data()."""
-        self.add(_OUTSIDE, Found.from_data(data["outside"]))
+        for found in data["outside"]:
+            self.add(_OUTSIDE, Found.from_data(found))
         self._suppressed.update(dict(data["suppressed"]))
         self._loaded.update(data["loaded"])
         self._any_loaded |= data["any_loaded"]
 
     def process_data(self) -> dict[str, Any]:
         """Of this process, for add_process() of the one that writes the summary."""
-        outside = Found() if self.watcher is None else self.watcher.outside
+        outside = [] if self.watcher is None else self.watcher.outside
         return {
-            "outside": outside.to_data(),
+            "outside": [found.to_data() for found in outside],
             "suppressed": _suppressed(),
             "loaded": [name for name in self._options.modules or () if _is_loaded(name)],
             "any_loaded": "hpy.debug._native" in sys.modules,
@@ -56,9 +59,8 @@ class Summary:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        data = getattr(report, ATTRIBUTE, None)
-        if data is not None:
-            self.add(report.nodeid, Found.from_data(data))
+        for found in attached_to(report):
+            self.add(report.nodeid, found)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -70,8 +72,7 @@ class Summary:
             workeroutput[ATTRIBUTE] = data
             return
         self.add_process(data)
-        outside = any(found.stories for where, found in self._found if where == _OUTSIDE)
-        if outside and session.exitstatus in (0, pytest.ExitCode.NO_TESTS_COLLECTED):
+        if self._outside and session.exitstatus in (0, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:

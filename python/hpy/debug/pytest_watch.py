@@ -22,11 +22,11 @@ from _pytest.runner import CallInfo, call_and_report
 from hpy.debug import reporting, suppressions
 from hpy.debug.leakdetector import HPyDebugError, HPyLeakError
 from hpy.debug.pytest_found import (
-    ATTRIBUTE,
     LEAK_KINDS,
     SECTION,
     WRITTEN,
     Found,
+    attach,
     counted_kinds,
     full_text,
     short_text,
@@ -67,7 +67,7 @@ class Watcher:
     """Has the hooks of a run of pytest, and at its end what belongs to no test, in `outside`."""
 
     def __init__(self, options: Options) -> None:
-        self.outside = Found()
+        self.outside: list[Found] = []
         self._options = options
         self._ledger = Ledger()
         self._run: _Run | None = None
@@ -84,8 +84,8 @@ class Watcher:
         self._run = None
         if self._options.on:
             for owner in self._finished:
-                _, found = self._leaks(rules_of(owner.node), leaks_of(owner))
-                self.outside.add(found)
+                _, found = self._leaks(owner.name, rules_of(owner.node), leaks_of(owner))
+                self.outside.append(found)
         self._finished.clear()
 
     def checks_leaks(self, node: Node) -> bool:
@@ -99,7 +99,7 @@ class Watcher:
         if self._run is not None and owner is not None:
             self._run.violations.append((owner, violation))
         elif self._options.on:
-            self.outside.stories.append(_json(violation))
+            self.outside.append(Found(stories=[_json(violation)]))
 
     # ----------------------------------------------------------------------------------------------
     # The order of things
@@ -278,14 +278,8 @@ class Watcher:
         if run.in_body:
             self._attach_to_subtest(run, report, call)
             return
-        found = Found()
-        for owner, violation in run.violations:
-            allowed = self._rules(run, owner).allowed.get(violation.kind)
-            if allowed is not None:
-                found.allowed.append((violation.kind, allowed))
-            elif self._options.on:
-                found.stories.append(_json(violation))
-        _attach(report, found)
+        for owner in {id(owner): owner for owner, _ in run.violations}.values():
+            attach(report, self._found_of(run, owner))
         run.violations.clear()
         run.surfaced.clear()
         if call.when == "call":
@@ -296,6 +290,19 @@ class Watcher:
         if self._options.report is not None and hasattr(item.config, "workerinput"):
             path = self._options.report
             setattr(report, WRITTEN, os.path.getsize(path) if os.path.exists(path) else 0)
+
+    def _found_of(self, run: _Run, charged: Owner) -> Found:
+        """The violations of this phase that are charged to this one."""
+        found = Found("" if charged is run.test else charged.name)
+        for owner, violation in run.violations:
+            if owner is not charged:
+                continue
+            allowed = self._rules(run, owner).allowed.get(violation.kind)
+            if allowed is not None:
+                found.allowed.append((violation.kind, allowed))
+            elif self._options.on:
+                found.stories.append(_json(violation))
+        return found
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -323,14 +330,14 @@ class Watcher:
             leaks = leaks_of(run.test)
         if run.loop is not None:
             leaks = run.loop.growing(leaks)
-        leaks, found = self._leaks(run.rules, leaks)
+        leaks, found = self._leaks("", run.rules, leaks)
         if leaks:
             text = _headline(run, run.test, found.stories)
             if run.told:
                 _fail_report(report, text)
             else:
                 self._amend(run, run.body, text)
-        _attach(report if run.told else run.body, found)
+        attach(report if run.told else run.body, found)
 
     def _amend(self, run: _Run, body: pytest.TestReport, text: str) -> None:
         """Makes the report of the body one of a failure, the way pytest makes reports."""
@@ -360,14 +367,14 @@ class Watcher:
             if opened:
                 (getattr(run.item, "funcargs", None) or {}).clear()
                 opened = leaks_of(owner)
-            leaks, found = self._leaks(self._rules(run, owner), opened)
+            leaks, found = self._leaks(owner.name, self._rules(run, owner), opened)
             if leaks:
                 _fail_report(report, _headline(run, owner, found.stories))
-            _attach(report, found)
+            attach(report, found)
 
-    def _leaks(self, rules: Rules, leaks: Sequence[Leak]) -> tuple[list[Leak], Found]:
+    def _leaks(self, fixture: str, rules: Rules, leaks: Sequence[Leak]) -> tuple[list[Leak], Found]:
         """Those that count, and them and the allowed ones on their way to the summary."""
-        found = Found()
+        found = Found(fixture)
         if rules.ignore is not None:
             leaks = [x for x in leaks if x.handle is None or not rules.ignore(x.handle)]
         kept: list[Leak] = []
@@ -395,17 +402,6 @@ def _headline(run: _Run, owner: Owner, stories: Sequence[str]) -> str:
     verb = "left open what it did not close" if leaks else "broke the rules of HPy"
     lines = [f"{counted_kinds(stories)}: {who} {verb}", *short_text(stories)]
     return "\n    ".join(lines)
-
-
-def _attach(report: pytest.TestReport, found: Found) -> None:
-    if not found:
-        return
-    before = Found.from_data(getattr(report, ATTRIBUTE, None))
-    before.add(found)
-    setattr(report, ATTRIBUTE, before.to_data())
-    if before.stories:
-        report.sections[:] = [section for section in report.sections if section[0] != SECTION]
-        report.sections.append((SECTION, full_text(before.stories)))
 
 
 def _fail(outcome: Outcome, text: str) -> None:

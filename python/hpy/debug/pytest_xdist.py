@@ -15,15 +15,7 @@ from typing import Any
 
 import pytest
 
-from hpy.debug.pytest_found import (
-    ATTRIBUTE,
-    SECTION,
-    WRITTEN,
-    Found,
-    counted_kinds,
-    full_text,
-    short_text,
-)
+from hpy.debug.pytest_found import ATTRIBUTE, WRITTEN, Found, attach, counted_kinds, short_text
 from hpy.debug.pytest_options import WORKER_REPORT, Options
 from hpy.debug.pytest_summary import Summary
 from hpy.debug.violation import Violation
@@ -77,8 +69,7 @@ class Controller:
             return
         lines = [f"hpy.debug had found: {counted_kinds(stories)}", *short_text(stories)]
         report.longrepr = "\n    ".join([f"{report.longrepr}\n{lines[0]}", *lines[1:]])
-        setattr(report, ATTRIBUTE, Found(stories).to_data())
-        report.sections.append((SECTION, full_text(stories)))
+        attach(report, Found(stories=stories))
 
     def close(self) -> None:
         """The run is over."""
