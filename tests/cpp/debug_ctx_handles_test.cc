@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "debug_ctx/report.h"
@@ -233,6 +234,39 @@ TEST_F(DebugContextTest, WithAnOlderHookTheCallGoesOnWithTheObject) {
   EXPECT_EQ(result->value, 3);
   EXPECT_EQ(debugger.interpreter.hook_calls, 1);
   EXPECT_TRUE(debugger.interpreter.told.empty());
+}
+
+HPy CallInThread(HPyContext* ctx, HPy, HPy arg) {
+  std::thread([&] { EXPECT_TRUE(HPy_IsNull(HPy_Dup(ctx, arg))); }).join();
+  return HPy_Dup(ctx, arg);
+}
+
+TEST_F(DebugContextTest, AThreadWithoutTheInterpreterDoesNotWaitForIt) {
+  EXPECT_NE(debugger.Call(CallInThread, 3), nullptr);
+  EXPECT_TRUE(debugger.interpreter.unraisable.empty());
+  debugger.interpreter.RunPendingCalls();
+  ASSERT_EQ(debugger.interpreter.unraisable.size(), 1u);
+  EXPECT_EQ(debugger.interpreter.unraisable[0].kind, Kind::kWrongThread);
+  EXPECT_EQ(debugger.interpreter.told.size(), 1u);
+}
+
+HPy CallLeft(HPyContext* ctx, HPy, HPy arg) {
+  const HPyThreadState state = HPy_LeavePythonExecution(ctx);
+  EXPECT_TRUE(HPy_IsNull(HPy_Dup(ctx, arg)));
+  HPy_ReenterPythonExecution(ctx, state);
+  return HPy_Dup(ctx, arg);
+}
+
+TEST_F(DebugContextTest, ACallAfterLeavingIsRaisedAtTheReturn) {
+  EXPECT_EQ(debugger.Call(CallLeft, 3), nullptr);
+  EXPECT_EQ(OnlyRaised().kind, Kind::kCallAfterLeave);
+}
+
+HPy FailSilently(HPyContext*, HPy, HPy) { return HPy_NULL; }
+
+TEST_F(DebugContextTest, AnErrorNeedsAnException) {
+  EXPECT_EQ(debugger.Call(FailSilently, 3), nullptr);
+  EXPECT_EQ(OnlyRaised().kind, Kind::kErrorWithoutException);
 }
 
 TEST_F(DebugContextTest, ManyHandlesInOneCallNeedNoMoreMemoryThanAreOpen) {
