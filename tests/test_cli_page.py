@@ -25,6 +25,7 @@ BLOCK = re.compile(r"```console\n(.*?)```\n", re.S)
 def normalised(text: str) -> str:
     """Without what differs from one machine to the next."""
     text = re.sub(r"0x[0-9a-f]+", "0x...", text)
+    text = re.sub(r"(?m)^  (?:unwinding on|that is slow).*\n", "", text)  # on a busy machine
     text = re.sub(r"(?m)^ +[~^]+\n", "", text)  # of tracebacks, from CPython 3.11 on
     text = re.sub(
         r"(?m)^(\s+.*(?:CPython|kernel:|ns of|mappings|overcommit|ulimit|us the).*)$", "", text

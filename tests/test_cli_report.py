@@ -59,7 +59,7 @@ def test_text(report: Any) -> None:
     assert f"{use} |     return HPy_Add(ctx, arg, h);  /* use uses */" in text
     assert "= python: script.py:7 in <module>" in text
     last = text.splitlines()[-1]
-    assert last.startswith("SUMMARY: hpy.debug: 3 use-after-close (3 sites), 2 double-close")
+    assert last.startswith("SUMMARY: hpy.debug: 4 use-after-close (4 sites), 2 double-close")
     assert last.endswith(", 6 handle-leak (3 sites), report: all.jsonl")
     assert "\x1b" not in text
 
@@ -72,28 +72,28 @@ def test_colour_when_it_is_forced(report: Any) -> None:
 def test_top(report: Any) -> None:
     text = report("all.jsonl", "--top", "2")
     assert len(re.findall(r"^error\[", text, re.M)) == 2
-    assert "and 17 more sites with 17 violations not shown" in text
+    assert "and 18 more sites with 18 violations not shown" in text
     assert len(report("all.jsonl", "--top", "2", "--format", "json").splitlines()) == 2
 
 
 @pytest.mark.parametrize(
     ("by", "first", "more"),
     [
-        ("module", "module mytest: 22 violations at 19 sites", None),
+        ("module", "module mytest: 23 violations at 20 sites", None),
         ("kind", "kind handle-leak: 6 violations at 3 sites", "kind double-close: 2 violations"),
-        ("type", "type str: 11 violations at 8 sites", "type int: 1 violation at 1 site"),
+        ("type", "type str: 12 violations at 9 sites", "type int: 1 violation at 1 site"),
     ],
 )
 def test_group_by(report: Any, by: str, first: str, more: Any) -> None:
     lines = report("all.jsonl", "--group-by", by).splitlines()
     assert lines[0] == first
     assert more is None or any(line.startswith(more) for line in lines)
-    assert lines[-1].startswith("SUMMARY: hpy.debug: 3 use-after-close")
+    assert lines[-1].startswith("SUMMARY: hpy.debug: 4 use-after-close")
     sites = [line for line in lines if re.match(r"^ +\d+  \w", line)]
     assert re.match(r"^ +4  (handle-leak|mytest) +\S*mytest.c:\d+ in leak_impl$", sites[0])
     if by == "kind":
         lines = report("all.jsonl", "--group-by", by, "--top", "1").splitlines()
-        assert lines[-3] == "and 11 more kinds with 16 violations: --top shows more"
+        assert lines[-3] == "and 11 more kinds with 17 violations: --top shows more"
 
 
 # JSON.
@@ -125,7 +125,7 @@ def test_json_of_groups(report: Any) -> None:
 
 def test_folded(report: Any) -> None:
     lines = report("all.jsonl", "--format", "folded").splitlines()
-    assert len(lines) == 19
+    assert len(lines) == 20
     leak = line_of(mistakes.SOURCE, "/* leak */")
     assert lines[0] == f"handle-leak;<module> (script.py:7);leak_impl (mytest.c:{leak}) 4"
     assert any(re.search(r";leak_below_impl \(\S+\);make_row \(\S+\) 1$", line) for line in lines)
@@ -145,7 +145,7 @@ def test_sarif_pydantic(report: Any, folder: Path) -> None:
     assert run.tool.driver.name == "hpy.debug"
     rules = [rule.id for rule in run.tool.driver.rules]
     assert set(rules) == set(mistakes.MISTAKES.values())
-    assert len(run.results) == 19
+    assert len(run.results) == 20
     for result in run.results:
         assert rules[result.rule_index] == result.rule_id
         assert str(getattr(result.level, "value", result.level)) == "error"
@@ -169,7 +169,7 @@ def test_sarif_pydantic(report: Any, folder: Path) -> None:
         "uriBaseId": "SRCROOT",
     }
     prints = [result["partialFingerprints"]["hpyDebugSite/v1"] for result in data["results"]]
-    assert len(set(prints)) == 19
+    assert len(set(prints)) == 20
 
 
 def test_sarif_tools(report: Any, folder: Path) -> None:
@@ -177,9 +177,9 @@ def test_sarif_tools(report: Any, folder: Path) -> None:
     report("all.jsonl", "--format", "sarif", "-o", "all.sarif")
     found = loader.load_sarif_file(str(folder / "all.sarif"))
     assert found.get_distinct_tool_names() == ["hpy.debug"]
-    assert found.get_result_count() == 19
+    assert found.get_result_count() == 20
     histogram = found.get_report().get_issues_grouped_by_type_for_severity("error")
-    assert sum(len(issues) for issues in histogram.values()) == 19
+    assert sum(len(issues) for issues in histogram.values()) == 20
     lines = {
         record["Location"].rpartition("/")[2]: record["Line"] for record in found.get_records()
     }
@@ -209,9 +209,9 @@ def test_suppressions(run_python: PythonRunner, folder: Path) -> None:
     (folder / "known.txt").write_text("handle-leak\n*-close\n")
     done = run_python.run([*REPORT, "all.jsonl", "--suppressions", "known.txt"], cwd=folder)
     assert done.stderr == (
-        "suppressed: 12 violations\n"
+        "suppressed: 13 violations\n"
+        "       7 *-close (known.txt:2)\n"
         "       6 handle-leak (known.txt:1)\n"
-        "       6 *-close (known.txt:2)\n"
     )
     assert done.stdout.splitlines()[-1].startswith("SUMMARY: hpy.debug: 2 close-of-argument")
 

@@ -63,6 +63,14 @@ static HPy use_length_impl(HPyContext *ctx, HPy self, HPy arg)
     return dup_none(ctx);
 }
 
+HPyDef_METH(use_type, "use_type", HPyFunc_O)
+static HPy use_type_impl(HPyContext *ctx, HPy self, HPy arg)
+{
+    HPy h = HPy_Dup(ctx, arg);
+    HPy_Close(ctx, h);
+    return HPy_Type(ctx, h);
+}
+
 HPyDef_METH(twice, "twice", HPyFunc_O)
 static HPy twice_impl(HPyContext *ctx, HPy self, HPy arg)
 {
@@ -177,6 +185,7 @@ MISTAKES = {
     "use": "use-after-close",
     "use_repr": "use-after-close",
     "use_length": "use-after-close",
+    "use_type": "use-after-close",
     "twice": "double-close",
     "twice_below": "double-close",
     "close_argument": "close-of-argument",

@@ -18,7 +18,7 @@ from hpy.debug.cli.refusal import RefusedError
 from hpy.debug.cli.terminal import Progress
 from hpy.debug.native import native
 
-_GOOD_NS = 100  # a capture that takes longer did not go the fast way
+_GOOD_NS = 1000  # what a capture takes that does not go the fast way
 
 
 def add_to(commands: Any) -> None:
