@@ -8,6 +8,7 @@
 #include "debug_ctx/call.h"
 #include "debug_ctx/slots.h"
 #include "debug_ctx/state.h"
+#include "debug_ctx/story.h"
 #include "leakdetector/kind.h"
 #include "stacktrace/stacktrace.h"
 
@@ -49,6 +50,11 @@ class ApiCall {
   void Back() { innermost_call = call_; }
 
   StoryId Capture() { return state().Capture(*call_, site_); }
+
+  // Where a mistake of this call is made.
+  Place place() const { return {state(), *call_, &info_, &site_}; }
+  // Reports a mistake, after which the call must not reach the interpreter. `fatal` as for Report.
+  void Refuse(leakdetector::Violation violation, const char* fatal = nullptr);
 
   // In report.cc. What the extension passed to a builder or tracker function was closed or never
   // given out; `hook` names the older hook for it, or -1.

@@ -1,6 +1,8 @@
 // The beginning and the end of a call into an extension.
 #include "debug_ctx/call.h"
 
+#include <vector>
+
 #include "debug_ctx/state.h"
 
 namespace hpy::debug_ctx {
@@ -21,19 +23,36 @@ namespace {
   }
 }
 
-// The handles that it leaves behind: remember from which Python line it was called.
-[[gnu::noinline]] void LeavesBehind(State& state, Call& call) {
+// Remembers from which Python line the call was made, for what it leaves behind. The handles, where
+// notes about them are wanted.
+[[gnu::noinline]] std::vector<Slot*> LeaveBehind(State& state, Call& call) {
+  std::vector<Slot*> noted;
   uint32_t python = 0;
   bool read = false;
-  call.log.ForEachOpen(state.table, [&](Slot& slot) {
+  const auto tell = [&](Slot& slot) {
     if (!read && state.settings.python_stacks) {
       python = state.stories.InternPython(state.host.PythonFrames(64));
       read = true;
     }
     slot.opened = state.stories.WithPython(slot.opened, python);
+  };
+  call.log.ForEachOpen(state.table, [&](Slot& slot) {
+    tell(slot);
+    slot.closed |= handles::kOutlived;
+    if (state.settings.long_lived) noted.push_back(&slot);
   });
+  if (call.made_records) {
+    call.builders.ForEachOpen(state.builders, tell);
+    call.trackers.ForEachOpen(state.trackers, tell);
+    call.builders.Clear();
+    call.trackers.Clear();
+    call.made_records = false;
+  }
   // The call outside may be of another interpreter, whose handles are others.
-  if (call.outer != nullptr && call.outer->state == &state) call.outer->open += call.open;
+  if (call.open > 0 && call.outer != nullptr && call.outer->state == &state) {
+    call.outer->open += call.open;
+  }
+  return noted;
 }
 
 }  // namespace
@@ -55,6 +74,8 @@ CallScope::CallScope(State& state, HPyCFunction function, uintptr_t stop_sp)
   call.refused_reenters.store(0, std::memory_order_relaxed);
   call.pending_before = state.universal->ctx_Err_Occurred(state.universal) != 0;
   call.first_order = state.table.next_order();
+  call.first_builder = state.builders.next_order();
+  call.first_tracker = state.trackers.next_order();
   call.open = 0;
   innermost_call = &call;
   thread_calls.last = &call;
@@ -63,7 +84,10 @@ CallScope::CallScope(State& state, HPyCFunction function, uintptr_t stop_sp)
 CallScope::~CallScope() {
   Call& call = context_->call;
   State& state = *call.state;
-  if (call.open > 0) LeavesBehind(state, call);
+  std::vector<Slot*> noted;
+  if (call.open > 0 || call.made_records) [[unlikely]] {
+    noted = LeaveBehind(state, call);
+  }
   call.log.Clear();
   if (call.stores.number != 0) state.fields.End(&call.stores);
   if (!call.made.empty()) call.made.clear();
@@ -79,6 +103,7 @@ CallScope::~CallScope() {
     call.refused = nullptr;
   }
   state.GiveBack(context_);
+  if (!noted.empty()) state.long_lived.Note(state, noted);
 }
 
 __attribute__((no_sanitize_address, no_sanitize_thread)) bool CallScope::Holds(

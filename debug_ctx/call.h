@@ -81,10 +81,13 @@ struct Call {
   std::atomic<uint32_t> refused_reenters{0};
   Leave leave;
   uint64_t first_order = 0;  // handles from this number on were opened since the call began
-  int64_t open = 0;          // how many of those are open (and of calls inside it)
+  uint64_t first_builder = 0, first_tracker = 0;  // the same for these
+  int64_t open = 0;  // how many of those are open (and of calls inside it)
   OpenLog log;
   CallStores stores;
   MadeStructs made;
+  bool made_records = false;   // whether the next two have entries
+  OpenLog builders, trackers;  // what it opened of them
   // Mistakes of calls that have no error value: raised when the function returns.
   std::vector<leakdetector::Violation> deferred;
   // The same, of mistakes that were reported where nobody could be asked whether they are suppressed.

@@ -1,4 +1,4 @@
-// What wrappers refuse: handles, contexts, builders and trackers that may not be used; and leaks.
+// What wrappers refuse: handles, contexts, builders and trackers that may not be used.
 #include "debug_ctx/report.h"
 
 #include <string>
@@ -41,6 +41,11 @@ std::string DescribeClosed(const HandleTable& table, HPy handle) {
 }
 
 }  // namespace
+
+void ApiCall::Refuse(Violation violation, const char* fatal) {
+  ok_ = false;
+  Report(state(), *call_, std::move(violation), info_.can_fail, fatal);
+}
 
 HPy ApiCall::UnwrapInvalid(HPy handle, int position) {
   if (!ok_) return HPy_NULL;  // one report for one call
@@ -192,27 +197,6 @@ HPy OnInvalidResult(State& state, Call& call, HPy result) {
   TellStory(place, state.table, result, &violation);
   Report(state, call, std::move(violation), /*can_fail=*/true);
   return HPy_NULL;
-}
-
-std::vector<Slot*> OpenSlots(State& state, int64_t generation) {
-  if (state.table.CountOpen(generation) == 0) return {};
-  std::vector<Slot*> open = state.table.OpenSlots(generation);
-  std::erase_if(
-      open, [](const Slot* slot) { return static_cast<Origin>(slot->origin) != Origin::kOwned; });
-  for (const Slot* slot : open) state.guards.CheckLive(slot->wrapped());
-  return open;
-}
-
-Violation LeakOf(State& state, const Slot& slot) {
-  Violation violation;
-  violation.kind = Kind::kHandleLeak;
-  violation.message = leakdetector::ComposeMessage(Kind::kHandleLeak, "");
-  NameFunction(state, slot.function, &violation);
-  violation.handle = leakdetector::HandleInfo{
-      static_cast<uint64_t>(state.table.HandleOf(slot)._i), OrderOf(state, state.table, slot),
-      state.host.Repr(slot.wrapped()), state.host.TypeName(slot.wrapped())};
-  violation.opened = OpenedStack(state, slot);
-  return violation;
 }
 
 void ForceClose(State& state, Slot* slot) {

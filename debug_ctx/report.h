@@ -1,9 +1,8 @@
-// Results, leaks and closed handles that the rest of the debug context reports.
+// Results and closed handles that the rest of the debug context reports.
 #ifndef HPY_DEBUG_CTX_REPORT_H_
 #define HPY_DEBUG_CTX_REPORT_H_
 
 #include <cstdint>
-#include <vector>
 
 #include "debug_ctx/call.h"
 #include "debug_ctx/slots.h"
@@ -16,11 +15,6 @@ namespace hpy::debug_ctx {
 // A result that the extension may not return. The universal handle to give to Python, owned, in the
 // one case where an older hook lets it pass; else null with an exception set.
 HPy OnInvalidResult(State& state, Call& call, HPy result);
-
-// The handles that extensions opened in this generation or later and that are still open, oldest first:
-// no constants, and no arguments of calls in progress.
-std::vector<handles::Slot*> OpenSlots(State& state, int64_t generation);
-leakdetector::Violation LeakOf(State& state, const handles::Slot& slot);
 
 // Closes a handle for a person (`DebugHandle._force_close`). One that is closed already is treated like
 // a second HPy_Close by an extension, and then an exception is set.

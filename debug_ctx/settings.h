@@ -16,6 +16,7 @@ struct Settings {
   int stack_depth = 16;  // native frames captured; 0 switches traces off
   size_t closed_buffers =
       10 << 20;               // bytes of buffers whose handle is closed that stay inaccessible
+  bool long_lived = false;    // note handles that outlive the call which opened them
   bool python_stacks = true;  // read the Python frames of violations and of what calls leave behind
 };
 

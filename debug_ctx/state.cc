@@ -3,7 +3,8 @@
 
 #include <new>
 #include <utility>
-#include <vector>
+
+#include "debug_ctx/records.h"
 
 namespace hpy::debug_ctx {
 
@@ -63,9 +64,8 @@ State::State(Host& h, HPyContext* u, leakdetector::FrameFilter f)
 
 State::~State() {
   if (only_ == this) ForgetOnly();
-  for (Slot* slot : trackers.OpenSlots(0)) {
-    delete reinterpret_cast<std::vector<HPy>*>(slot->wrapped()._i);
-  }
+  for (Slot* slot : builders.OpenSlots(0)) delete BuilderRecord::Of(*slot);
+  for (Slot* slot : trackers.OpenSlots(0)) delete TrackerRecord::Of(*slot);
 }
 
 void State::Renew(State* state, HPyContext* universal, leakdetector::FrameFilter filter) {
@@ -144,6 +144,20 @@ HPy State::Open(HPy wrapped, Call& call, const stacktrace::CallSite& site) {
   return handle;
 }
 
+HPy State::OpenRecord(handles::HandleTable& records, void* record, Call& call,
+                      const stacktrace::CallSite& site) {
+  const HPy handle =
+      records.Open(HPy{reinterpret_cast<intptr_t>(record)}, Capture(call, site), call.function);
+  if (!HPy_IsNull(handle) && call.in_progress) {
+    const uint64_t bits = static_cast<uint64_t>(handle._i);
+    OpenLog& log = &records == &builders ? call.builders : call.trackers;
+    log.Push(static_cast<uint32_t>(bits) >> handles::kSlotShift,
+             static_cast<uint32_t>(bits >> handles::kGenerationShift), records);
+    call.made_records = true;
+  }
+  return handle;
+}
+
 HPy State::Close(Slot* slot, Call& call, StoryId story, Ending ending) {
   const HPy wrapped = slot->wrapped();
   if (call.in_progress && slot->order >= call.first_order) call.open--;
@@ -163,6 +177,12 @@ void State::CloseSlot(Slot* slot, StoryId story, Ending ending, bool keep) {
     slot->has_buffer = buffers.Revoke(table.index_of(*slot), settings.closed_buffers);
   }
   table.Close(slot, story, ending, keep);
+}
+
+int64_t State::NewGeneration() {
+  builders.NewGeneration();
+  trackers.NewGeneration();
+  return table.NewGeneration();
 }
 
 void State::ReleaseKept() {
@@ -199,6 +219,7 @@ void State::SetPolicy(Policy policy) {
 }
 
 void State::SetReportPath(const std::string& path) {
+  long_lived.Flush(*this);
   auto file = path.empty() ? nullptr : std::make_shared<leakdetector::ReportFile>(path);
   const std::lock_guard lock(outside.mutex);
   report_file = std::move(file);

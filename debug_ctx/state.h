@@ -12,6 +12,7 @@
 #include "debug_ctx/functions.h"
 #include "debug_ctx/globals.h"
 #include "debug_ctx/host.h"
+#include "debug_ctx/long_lived.h"
 #include "debug_ctx/outside.h"
 #include "debug_ctx/settings.h"
 #include "debug_ctx/stories.h"
@@ -62,6 +63,10 @@ class State {
   HPy Open(HPy wrapped, Call& call, const stacktrace::CallSite& site);
   // Ends an open handle that the extension owned and returns what it wrapped, which the caller owns now.
   HPy Close(handles::Slot* slot, Call& call, StoryId story, handles::Ending ending);
+  // Opens a handle in `builders` or `trackers`, for a record that its slot owns from then on. Null
+  // when the table is full.
+  HPy OpenRecord(handles::HandleTable& records, void* record, Call& call,
+                 const stacktrace::CallSite& site);
   StoryId Capture(Call& call, const stacktrace::CallSite& site);
 
   // The bytes of an open handle's object for the extension: a copy that lives as long as the handle. Null
@@ -76,6 +81,9 @@ class State {
   void ReleaseKept();
 
   void SetPolicy(Policy policy);
+  // Begins a generation, of builders and trackers too, and returns its number.
+  int64_t NewGeneration();
+
   // Sets where reports are appended; an empty path ends it.
   void SetReportPath(const std::string& path);
 
@@ -84,9 +92,9 @@ class State {
   Settings settings;
   const uint32_t first_generation;  // of all handles
   handles::HandleTable table;
-  handles::HandleTable builders;  // wrapped: the builder of the universal context
+  handles::HandleTable builders;  // wrapped: a pointer to a BuilderRecord
   handles::Buffers buffers;       // of handles in `table`
-  handles::HandleTable trackers;  // wrapped: a pointer to std::vector<HPy> of debug handles
+  handles::HandleTable trackers;  // wrapped: a pointer to a TrackerRecord
   Functions functions;
   Stories stories;
   Fields fields{*this};
@@ -95,6 +103,7 @@ class State {
   std::vector<leakdetector::Violation> late;  // found outside all calls: see ReportLater
   leakdetector::FrameFilter filter;
   std::shared_ptr<leakdetector::ReportFile> report_file;
+  LongLived long_lived;
   uint64_t violations = 0;  // reported since the start, leaks not counted
   Outside outside;
   // Closed handles keep their reference until reuse: only for the older hooks.

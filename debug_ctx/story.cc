@@ -64,12 +64,16 @@ void NameFunction(const State& state, uint32_t number, Violation* violation) {
 }
 
 uint64_t OrderOf(const State& state, const HandleTable& table, const Slot& slot) {
+  return OrderFromFirst(state, table, slot.order);
+}
+
+uint64_t OrderFromFirst(const State& state, const HandleTable& table, uint64_t order) {
   // Counted as an author counts: from 1, without the context's constants.
   static constexpr uint64_t kConstants = 0
 #define HPY_HANDLE(...) +1
 #include "hpy/abi/context.inc"
       ;
-  return &table == &state.table ? slot.order - kConstants + 1 : slot.order + 1;
+  return &table == &state.table ? order - kConstants + 1 : order + 1;
 }
 
 void TellStory(const Place& place, const HandleTable& table, HPy handle, Violation* violation) {
@@ -98,7 +102,10 @@ void TellStory(const Place& place, const HandleTable& table, HPy handle, Violati
   }
   if (constant) return;
   // A handle of this very call was opened, and closed, while these Python frames were in progress.
-  const bool of_this_call = slot->order >= place.call.first_order && violation->at.has_value();
+  const uint64_t first = &table == &state.builders   ? place.call.first_builder
+                         : &table == &state.trackers ? place.call.first_tracker
+                                                     : place.call.first_order;
+  const bool of_this_call = slot->order >= first && violation->at.has_value();
   violation->opened = OpenedStack(state, *slot);
   if (of_this_call && violation->opened->python.empty()) {
     violation->opened->python = violation->at->python;

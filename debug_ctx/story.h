@@ -36,6 +36,7 @@ leakdetector::Stack OpenedStack(State& state, const handles::Slot& slot);
 void NameFunction(const State& state, uint32_t number, leakdetector::Violation* violation);
 // The how manieth of its table this one is, counted from 1 as an author counts.
 uint64_t OrderOf(const State& state, const handles::HandleTable& table, const handles::Slot& slot);
+uint64_t OrderFromFirst(const State& state, const handles::HandleTable& table, uint64_t order);
 
 }  // namespace hpy::debug_ctx
 

@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "debug_ctx/api_call.h"
+#include "debug_ctx/check_types.h"
 #include "debug_ctx/wrapper.h"
 
 namespace hpy::debug_ctx {
@@ -63,6 +64,7 @@ const char* Wrapper<table::Slot_ctx_Type_GetName>::Call(HPyContext* ctx, HPy typ
   ApiCall api(ctx, S::kInfo, site);
   if (!api.ok()) return Refuse<S>();
   const HPy type_u = api.Unwrap(type, 1);
+  CheckIsType(api, type, type_u, 1, "HPyType_GetName arg must be a type");
   if (!api.ok()) return Refuse<S>();
   HPyContext* const universal = api.universal();
   const char* name = universal->ctx_Type_GetName(universal, type_u);

@@ -1,8 +1,12 @@
-// Wrappers of builders and trackers: records of their own, that know where they were opened and closed.
+// Wrappers of list and tuple builders: records of our own, which know what was set and where the
+// builder was made and ended.
 #include <memory>
-#include <vector>
+#include <new>
+#include <string>
 
 #include "debug_ctx/api_call.h"
+#include "debug_ctx/records.h"
+#include "debug_ctx/story.h"
 #include "debug_ctx/wrapper.h"
 
 namespace hpy::debug_ctx {
@@ -10,179 +14,178 @@ namespace hpy::debug_ctx {
 using handles::Ending;
 using handles::HandleTable;
 using handles::Slot;
+using leakdetector::Kind;
+using leakdetector::Violation;
 
 namespace {
 
-// The three kinds are structs with one integer each, all of them handled as HPy here.
+// Both kinds are structs with one integer, handled as HPy here.
 HPy Bits(HPyListBuilder builder) { return HPy{builder._lst}; }
 HPy Bits(HPyTupleBuilder builder) { return HPy{builder._tup}; }
-HPy Bits(HPyTracker tracker) { return HPy{tracker._i}; }
 
-// A record for what the universal context made; null stays null.
-HPy OpenRecord(ApiCall& api, HandleTable& table, HPy wrapped) {
-  if (HPy_IsNull(wrapped)) return HPy_NULL;
-  return table.Open(wrapped, api.Capture(), api.call().function);
-}
+template <typename New, typename Set, typename Build, typename Cancel>
+struct Slots {
+  using NewSlot = New;
+  using SetSlot = Set;
+  using BuildSlot = Build;
+  using CancelSlot = Cancel;
+};
+template <typename Builder>
+struct SlotsOf;
+template <>
+struct SlotsOf<HPyListBuilder>
+    : Slots<table::Slot_ctx_ListBuilder_New, table::Slot_ctx_ListBuilder_Set,
+            table::Slot_ctx_ListBuilder_Build, table::Slot_ctx_ListBuilder_Cancel> {};
+template <>
+struct SlotsOf<HPyTupleBuilder>
+    : Slots<table::Slot_ctx_TupleBuilder_New, table::Slot_ctx_TupleBuilder_Set,
+            table::Slot_ctx_TupleBuilder_Build, table::Slot_ctx_TupleBuilder_Cancel> {};
 
-// What the record of an open builder wraps. Null for the null builder and, with ok() false unless an
-// older hook let it pass, for one that is not open.
-HPy UnwrapBuilder(ApiCall& api, HPy builder) {
+// The record of an open builder. Null for the null builder and, with ok() false unless an older hook
+// let it pass, for one that is not open.
+BuilderRecord* Find(ApiCall& api, HPy builder) {
   HandleTable& table = api.state().builders;
-  if (Slot* slot = table.Resolve(builder)) return slot->wrapped();
+  if (Slot* slot = table.Resolve(builder)) return BuilderRecord::Of(*slot);
   if (!HPy_IsNull(builder)) api.RefuseBuilder(table, builder, 1);
-  return HPy_NULL;
+  return nullptr;
 }
 
-void CloseRecord(ApiCall& api, HandleTable& table, HPy handle) {
-  if (Slot* slot = table.Resolve(handle)) table.Close(slot, api.Capture(), Ending::kClosed);
+// Ends the builder, whose record belongs to the caller then.
+std::unique_ptr<BuilderRecord> Take(ApiCall& api, HPy builder) {
+  HandleTable& table = api.state().builders;
+  Slot* const slot = table.Resolve(builder);
+  std::unique_ptr<BuilderRecord> record(BuilderRecord::Of(*slot));
+  table.Close(slot, api.Capture(), Ending::kClosed);
+  return record;
 }
 
-template <typename S, typename Builder>
+Violation BeginRefusal(ApiCall& api, Kind kind, HPy builder, const std::string& what) {
+  Violation violation = Begin(api.place(), kind, std::string(api.info().api) + what);
+  TellStory(api.place(), api.state().builders, builder, &violation);
+  return violation;
+}
+
+std::string Counted(HPy_ssize_t items) {
+  return std::to_string(items) + (items == 1 ? " item" : " items");
+}
+
+void RefuseIndex(ApiCall& api, HPy builder, const BuilderRecord& record, HPy_ssize_t index) {
+  Violation violation = BeginRefusal(api, Kind::kBuilderIndex, builder,
+                                     " was given the index " + std::to_string(index) +
+                                         ", but the builder was made for " + Counted(record.size));
+  violation.argument = 2;
+  api.Refuse(std::move(violation));
+}
+
+// A null item is what a failed call gives, and no mistake while its exception is pending: Build hands
+// that on. Nor is what a refused Set left out told twice.
+void RefuseUnfilled(ApiCall& api, HPy builder, BuilderRecord& record) {
+  HPyContext* const universal = api.universal();
+  if (record.refused || universal->ctx_Err_Occurred(universal)) return;
+  Violation violation =
+      BeginRefusal(api, Kind::kBuilderUnfilled, builder,
+                   " was called, but item " + std::to_string(record.FirstUnset()) +
+                       " of the builder for " + Counted(record.size) + " was never set");
+  violation.argument = 1;
+  api.Refuse(std::move(violation));
+}
+
+template <typename Builder>
 Builder NewBuilder(HPyContext* ctx, HPy_ssize_t size, const stacktrace::CallSite& site) {
+  using S = typename SlotsOf<Builder>::NewSlot;
   ApiCall api(ctx, S::kInfo, site);
   if (!api.ok()) return Refuse<S>();
   HPyContext* const universal = api.universal();
   const Builder made = (universal->*S::kMember)(universal, size);
-  const HPy record = OpenRecord(api, api.state().builders, Bits(made));
-  return Builder{record._i};
+  if (HPy_IsNull(Bits(made))) return Builder{0};
+  HPy handle = HPy_NULL;
+  try {
+    constexpr bool kIsTuple = std::is_same_v<Builder, HPyTupleBuilder>;
+    auto record = std::make_unique<BuilderRecord>(Bits(made), size, kIsTuple);
+    handle = api.state().OpenRecord(api.state().builders, record.get(), api.call(), site);
+    if (!HPy_IsNull(handle)) static_cast<void>(record.release());  // the slot owns it now
+  } catch (const std::bad_alloc&) {  // the null builder: Build raises MemoryError
+  }
+  if (HPy_IsNull(handle)) {
+    (universal->*SlotsOf<Builder>::CancelSlot::kMember)(universal, made);
+  }
+  return Builder{handle._i};
 }
 
-template <typename S, typename Builder>
+template <typename Builder>
 void SetItem(HPyContext* ctx, Builder builder, HPy_ssize_t index, HPy item,
              const stacktrace::CallSite& site) {
+  using S = typename SlotsOf<Builder>::SetSlot;
   ApiCall api(ctx, S::kInfo, site);
-  const HPy builder_u = UnwrapBuilder(api, Bits(builder));
+  BuilderRecord* const record = Find(api, Bits(builder));
   const HPy item_u = api.Unwrap(item, 3);
-  if (!api.ok()) return;
-  HPyContext* const universal = api.universal();
-  (universal->*S::kMember)(universal, Builder{builder_u._i}, index, item_u);
-}
-
-template <typename S, typename Builder>
-HPy Build(HPyContext* ctx, Builder builder, const stacktrace::CallSite& site) {
-  ApiCall api(ctx, S::kInfo, site);
-  const HPy builder_u = UnwrapBuilder(api, Bits(builder));
-  if (!api.ok()) return Refuse<S>();
-  CloseRecord(api, api.state().builders, Bits(builder));
-  HPyContext* const universal = api.universal();
-  return api.Wrap((universal->*S::kMember)(universal, Builder{builder_u._i}));
-}
-
-template <typename S, typename Builder>
-void Cancel(HPyContext* ctx, Builder builder, const stacktrace::CallSite& site) {
-  ApiCall api(ctx, S::kInfo, site);
-  const HPy builder_u = UnwrapBuilder(api, Bits(builder));
-  if (!api.ok()) return;
-  CloseRecord(api, api.state().builders, Bits(builder));
-  HPyContext* const universal = api.universal();
-  (universal->*S::kMember)(universal, Builder{builder_u._i});
-}
-
-// A tracker holds debug handles, so it is ours alone: the universal context never sees one.
-using Tracked = std::vector<HPy>;
-
-Tracked* UnwrapTracker(ApiCall& api, HPyTracker tracker) {
-  HandleTable& table = api.state().trackers;
-  if (Slot* slot = table.Resolve(Bits(tracker))) {
-    return reinterpret_cast<Tracked*>(slot->wrapped()._i);
+  if (record == nullptr) return;
+  if (api.ok()) {
+    if (index >= 0 && index < record->size) [[likely]] {
+      record->SetItem(index, !HPy_IsNull(item_u));
+      HPyContext* const universal = api.universal();
+      (universal->*S::kMember)(universal, Builder{record->builder._i}, index, item_u);
+      return;
+    }
+    RefuseIndex(api, Bits(builder), *record, index);
   }
-  if (!HPy_IsNull(tracker)) api.RefuseTracker(table, Bits(tracker), 1);
-  return nullptr;
+  record->refused = true;
+}
+
+template <typename Builder>
+HPy Build(HPyContext* ctx, Builder builder, const stacktrace::CallSite& site) {
+  using S = typename SlotsOf<Builder>::BuildSlot;
+  ApiCall api(ctx, S::kInfo, site);
+  HPyContext* const universal = api.universal();
+  BuilderRecord* const found = Find(api, Bits(builder));
+  if (!api.ok()) return Refuse<S>();
+  if (found == nullptr) return (universal->*S::kMember)(universal, Builder{0});  // raises
+  if (!found->IsFull()) [[unlikely]] {
+    RefuseUnfilled(api, Bits(builder), *found);
+  }
+  const auto record = Take(api, Bits(builder));
+  const Builder wrapped{record->builder._i};
+  if (!api.ok()) {
+    // Build ends the builder, also when it fails.
+    (universal->*SlotsOf<Builder>::CancelSlot::kMember)(universal, wrapped);
+    return Refuse<S>();
+  }
+  return api.Wrap((universal->*S::kMember)(universal, wrapped));
+}
+
+template <typename Builder>
+void Cancel(HPyContext* ctx, Builder builder, const stacktrace::CallSite& site) {
+  using S = typename SlotsOf<Builder>::CancelSlot;
+  ApiCall api(ctx, S::kInfo, site);
+  if (Find(api, Bits(builder)) == nullptr || !api.ok()) return;
+  const auto record = Take(api, Bits(builder));
+  HPyContext* const universal = api.universal();
+  (universal->*S::kMember)(universal, Builder{record->builder._i});
 }
 
 }  // namespace
 
-HPyListBuilder Wrapper<table::Slot_ctx_ListBuilder_New>::Call(HPyContext* ctx, HPy_ssize_t size) {
-  const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
-  return NewBuilder<table::Slot_ctx_ListBuilder_New, HPyListBuilder>(ctx, size, site);
-}
-
-void Wrapper<table::Slot_ctx_ListBuilder_Set>::Call(HPyContext* ctx, HPyListBuilder builder,
-                                                    HPy_ssize_t index, HPy item) {
-  const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
-  SetItem<table::Slot_ctx_ListBuilder_Set>(ctx, builder, index, item, site);
-}
-
-HPy Wrapper<table::Slot_ctx_ListBuilder_Build>::Call(HPyContext* ctx, HPyListBuilder builder) {
-  const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
-  return Build<table::Slot_ctx_ListBuilder_Build>(ctx, builder, site);
-}
-
-void Wrapper<table::Slot_ctx_ListBuilder_Cancel>::Call(HPyContext* ctx, HPyListBuilder builder) {
-  const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
-  Cancel<table::Slot_ctx_ListBuilder_Cancel>(ctx, builder, site);
-}
-
-HPyTupleBuilder Wrapper<table::Slot_ctx_TupleBuilder_New>::Call(HPyContext* ctx, HPy_ssize_t size) {
-  const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
-  return NewBuilder<table::Slot_ctx_TupleBuilder_New, HPyTupleBuilder>(ctx, size, site);
-}
-
-void Wrapper<table::Slot_ctx_TupleBuilder_Set>::Call(HPyContext* ctx, HPyTupleBuilder builder,
-                                                     HPy_ssize_t index, HPy item) {
-  const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
-  SetItem<table::Slot_ctx_TupleBuilder_Set>(ctx, builder, index, item, site);
-}
-
-HPy Wrapper<table::Slot_ctx_TupleBuilder_Build>::Call(HPyContext* ctx, HPyTupleBuilder builder) {
-  const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
-  return Build<table::Slot_ctx_TupleBuilder_Build>(ctx, builder, site);
-}
-
-void Wrapper<table::Slot_ctx_TupleBuilder_Cancel>::Call(HPyContext* ctx, HPyTupleBuilder builder) {
-  const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
-  Cancel<table::Slot_ctx_TupleBuilder_Cancel>(ctx, builder, site);
-}
-
-HPyTracker Wrapper<table::Slot_ctx_Tracker_New>::Call(HPyContext* ctx, HPy_ssize_t size) {
-  using S = table::Slot_ctx_Tracker_New;
-  const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
-  ApiCall api(ctx, S::kInfo, site);
-  if (!api.ok()) return Refuse<S>();
-  // Which sizes are refused, and how, is the universal context's business.
-  HPyContext* const universal = api.universal();
-  const HPyTracker possible = (universal->*S::kMember)(universal, size);
-  if (HPy_IsNull(possible)) return Refuse<S>();
-  universal->ctx_Tracker_Close(universal, possible);
-  auto tracked = std::make_unique<Tracked>();
-  const HPy record =
-      OpenRecord(api, api.state().trackers, HPy{reinterpret_cast<intptr_t>(tracked.get())});
-  if (HPy_IsNull(record)) {
-    universal->ctx_Err_NoMemory(universal);
-    return HPyTracker{0};
+// The wrappers of one kind. Frames of their own: the call site is where the extension called them.
+#define HPY_BUILDER(Kind, Builder)                                                                \
+  Builder Wrapper<table::Slot_ctx_##Kind##Builder_New>::Call(HPyContext* ctx, HPy_ssize_t size) { \
+    const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();                                 \
+    return NewBuilder<Builder>(ctx, size, site);                                                  \
+  }                                                                                               \
+  void Wrapper<table::Slot_ctx_##Kind##Builder_Set>::Call(HPyContext* ctx, Builder b,             \
+                                                          HPy_ssize_t index, HPy item) {          \
+    const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();                                 \
+    SetItem(ctx, b, index, item, site);                                                           \
+  }                                                                                               \
+  HPy Wrapper<table::Slot_ctx_##Kind##Builder_Build>::Call(HPyContext* ctx, Builder b) {          \
+    const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();                                 \
+    return Build(ctx, b, site);                                                                   \
+  }                                                                                               \
+  void Wrapper<table::Slot_ctx_##Kind##Builder_Cancel>::Call(HPyContext* ctx, Builder b) {        \
+    const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();                                 \
+    Cancel(ctx, b, site);                                                                         \
   }
-  static_cast<void>(tracked.release());  // the record owns it now
-  return HPyTracker{record._i};
-}
 
-int Wrapper<table::Slot_ctx_Tracker_Add>::Call(HPyContext* ctx, HPyTracker tracker, HPy handle) {
-  using S = table::Slot_ctx_Tracker_Add;
-  const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
-  ApiCall api(ctx, S::kInfo, site);
-  Tracked* const tracked = UnwrapTracker(api, tracker);
-  static_cast<void>(api.Unwrap(handle, 2));
-  if (!api.ok()) return Refuse<S>();
-  if (tracked == nullptr) {  // null: an exception there
-    HPyContext* const universal = api.universal();
-    return (universal->*S::kMember)(universal, HPyTracker{0}, HPy_NULL);
-  }
-  tracked->push_back(handle);
-  return 0;
-}
-
-void Wrapper<table::Slot_ctx_Tracker_ForgetAll>::Call(HPyContext* ctx, HPyTracker tracker) {
-  const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
-  ApiCall api(ctx, table::Slot_ctx_Tracker_ForgetAll::kInfo, site);
-  if (Tracked* tracked = UnwrapTracker(api, tracker)) tracked->clear();
-}
-
-void Wrapper<table::Slot_ctx_Tracker_Close>::Call(HPyContext* ctx, HPyTracker tracker) {
-  const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
-  ApiCall api(ctx, table::Slot_ctx_Tracker_Close::kInfo, site);
-  const std::unique_ptr<Tracked> tracked(UnwrapTracker(api, tracker));
-  if (tracked == nullptr) return;
-  CloseRecord(api, api.state().trackers, Bits(tracker));
-  for (HPy handle : *tracked) api.Close(handle);
-}
+HPY_BUILDER(List, HPyListBuilder)
+HPY_BUILDER(Tuple, HPyTupleBuilder)
 
 }  // namespace hpy::debug_ctx

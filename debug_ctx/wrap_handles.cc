@@ -5,6 +5,7 @@
 
 #include "absl/container/inlined_vector.h"
 #include "debug_ctx/api_call.h"
+#include "debug_ctx/check_types.h"
 #include "debug_ctx/wrapper.h"
 
 namespace hpy::debug_ctx {
@@ -32,7 +33,6 @@ std::optional<HandleArray> UnwrapArray(ApiCall& api, const HPy* items, size_t co
 size_t KeywordCount(ApiCall& api, HPy kwnames) {
   if (HPy_IsNull(kwnames) || !api.ok()) return 0;
   HPyContext* const universal = api.universal();
-  if (!universal->ctx_Tuple_Check(universal, kwnames)) return 0;  // raises in the universal context
   const HPy_ssize_t length = universal->ctx_Length(universal, kwnames);
   return length < 0 ? 0 : static_cast<size_t>(length);
 }
@@ -40,11 +40,12 @@ size_t KeywordCount(ApiCall& api, HPy kwnames) {
 // HPy_Call and HPy_CallMethod: the values of keywords stand behind the positional arguments.
 template <typename S>
 HPy CallWithArray(HPyContext* ctx, HPy callable, const HPy* args, size_t nargs, HPy kwnames,
-                  const stacktrace::CallSite& site) {
+                  const char* fatal, const stacktrace::CallSite& site) {
   ApiCall api(ctx, S::kInfo, site);
   if (!api.ok()) return Refuse<S>();
   const HPy callable_u = api.Unwrap(callable, 1);
   const HPy kwnames_u = api.Unwrap(kwnames, 4);
+  CheckIsTuple(api, kwnames, kwnames_u, 4, fatal);
   const auto args_u = UnwrapArray(api, args, nargs + KeywordCount(api, kwnames_u), 2);
   if (!api.ok() || !args_u) return Refuse<S>();
   HPyContext* const universal = api.universal();
@@ -77,13 +78,17 @@ HPy Wrapper<table::Slot_ctx_Tuple_FromArray>::Call(HPyContext* ctx, const HPy* i
 HPy Wrapper<table::Slot_ctx_Call>::Call(HPyContext* ctx, HPy callable, const HPy* args,
                                         size_t nargs, HPy kwnames) {
   const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
-  return CallWithArray<table::Slot_ctx_Call>(ctx, callable, args, nargs, kwnames, site);
+  return CallWithArray<table::Slot_ctx_Call>(
+      ctx, callable, args, nargs, kwnames,
+      "HPy_Call arg 'kwnames' must be a tuple object or HPy_NULL", site);
 }
 
 HPy Wrapper<table::Slot_ctx_CallMethod>::Call(HPyContext* ctx, HPy name, const HPy* args,
                                               size_t nargs, HPy kwnames) {
   const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
-  return CallWithArray<table::Slot_ctx_CallMethod>(ctx, name, args, nargs, kwnames, site);
+  return CallWithArray<table::Slot_ctx_CallMethod>(
+      ctx, name, args, nargs, kwnames,
+      "HPy_CallMethod arg 'kwnames' must be a tuple object or HPy_NULL", site);
 }
 
 int32_t Wrapper<table::Slot_ctx_ContextVar_Get>::Call(HPyContext* ctx, HPy variable,

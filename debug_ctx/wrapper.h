@@ -130,6 +130,10 @@ HPY_WRAPPED_BY_HAND(ctx_Field_Load, HPy, (HPyContext*, HPy, HPyField))
 // Globals have to be listed by a module.
 HPY_WRAPPED_BY_HAND(ctx_Global_Store, void, (HPyContext*, HPyGlobal*, HPy))
 HPY_WRAPPED_BY_HAND(ctx_Global_Load, HPy, (HPyContext*, HPyGlobal))
+// Arguments whose type is checked.
+HPY_WRAPPED_BY_HAND(ctx_TypeCheck, int, (HPyContext*, HPy, HPy))
+HPY_WRAPPED_BY_HAND(ctx_Type_IsSubtype, int, (HPyContext*, HPy, HPy))
+HPY_WRAPPED_BY_HAND(ctx_Unicode_Substring, HPy, (HPyContext*, HPy, HPy_ssize_t, HPy_ssize_t))
 // Arrays of handles.
 HPY_WRAPPED_BY_HAND(ctx_Tuple_FromArray, HPy, (HPyContext*, const HPy*, HPy_ssize_t))
 HPY_WRAPPED_BY_HAND(ctx_Type_GenericNew, HPy, (HPyContext*, HPy, const HPy*, HPy_ssize_t, HPy))

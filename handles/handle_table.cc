@@ -127,15 +127,8 @@ uint64_t HandleTable::FirstOrder(int64_t generation) const {
 
 std::vector<Slot*> HandleTable::OpenSlots(int64_t generation) const {
   std::vector<Slot*> open;
-  size_t left = CountOpen(generation);
-  open.reserve(left);
-  const uint64_t first = FirstOrder(generation);
-  for (uint32_t i = 0; i < used_ && left != 0; i++) {
-    if (slots_[i].is_open() && slots_[i].order >= first) {
-      open.push_back(&slots_[i]);
-      left--;
-    }
-  }
+  open.reserve(CountOpen(generation));
+  ForEachOpen(generation, [&](Slot& slot) { open.push_back(&slot); });
   std::sort(open.begin(), open.end(), [](Slot* a, Slot* b) { return a->order < b->order; });
   return open;
 }

@@ -122,6 +122,17 @@ class HandleTable {
   int64_t generation() const { return static_cast<int64_t>(generations_.size()) - 1; }
   size_t CountOpen(int64_t generation) const;
   uint64_t FirstOrder(int64_t generation) const;
+  // Calls f(slot) for each of them, in no particular order. It must not open or close any.
+  template <typename F>
+  void ForEachOpen(int64_t generation, F f) const {
+    size_t left = CountOpen(generation);
+    const uint64_t first = FirstOrder(generation);
+    for (uint32_t i = 0; i < used_ && left != 0; i++) {
+      if (!slots_[i].is_open() || slots_[i].order < first) continue;
+      f(slots_[i]);
+      left--;
+    }
+  }
   // Oldest first.
   std::vector<Slot*> OpenSlots(int64_t generation) const;
   std::vector<Slot*> ClosedSlots(int64_t generation) const;

@@ -34,6 +34,10 @@ inline constexpr uint32_t kNoSlot = kMaxSlots - 1;  // never used: ends the list
 // Numbers of functions of extensions have 19 bits: 0 is "none".
 inline constexpr uint32_t kMaxFunctions = uint32_t{1} << 19;
 
+// Of open handles.
+inline constexpr uint32_t kReported = 1;  // its leak was told
+inline constexpr uint32_t kOutlived = 2;  // the call that opened it has returned
+
 // 32 bytes, two in a cache line.
 struct alignas(32) Slot {
   // While open, and while `kept`: the wrapped handle of the universal context. Once closed, what is
@@ -41,7 +45,8 @@ struct alignas(32) Slot {
   uint64_t object;
   // Odd while open. Opening and closing add one.
   uint32_t generation;
-  // Where it was opened and closed: numbers of interned stacks; see also debug_ctx/story.h.
+  // Where it was opened and closed: numbers of interned stacks; see also debug_ctx/story.h. While it
+  // is open, `closed` has the flags below.
   uint32_t opened;
   uint32_t closed;
   // Next slot in the queue of closed handles or in the list of free ones.

@@ -70,11 +70,13 @@ class Key {
 
 }  // namespace
 
+std::string FoldKey(const Violation& violation) { return Key(violation).Take(); }
+
 std::vector<Violation> Fold(std::vector<Violation> violations) {
   std::vector<Violation> folded;
   std::unordered_map<std::string, size_t> places;
   for (Violation& violation : violations) {
-    const auto [place, is_new] = places.try_emplace(Key(violation).Take(), folded.size());
+    const auto [place, is_new] = places.try_emplace(FoldKey(violation), folded.size());
     if (is_new) {
       folded.push_back(std::move(violation));
     } else {

@@ -18,6 +18,9 @@ namespace hpy::leakdetector {
 // where the line is not known, when library and offset are.
 std::vector<Violation> Fold(std::vector<Violation> violations);
 
+// A text that two violations share exactly when Fold makes one of them.
+std::string FoldKey(const Violation& violation);
+
 // "SUMMARY: hpy.debug: 1 use-after-close, 3 handle-leak (2 sites), report: out.jsonl", without a
 // line break. Mistakes come first, then leaks, then notes. `violations` need not be folded.
 std::string SummaryLine(const std::vector<Violation>& violations, std::string_view report_path);

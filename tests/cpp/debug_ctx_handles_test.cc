@@ -5,7 +5,7 @@
 #include <thread>
 #include <vector>
 
-#include "debug_ctx/report.h"
+#include "debug_ctx/leaks.h"
 #include "fake_interpreter.h"
 
 namespace hpy::debug_ctx {
@@ -39,7 +39,7 @@ TEST_F(DebugContextTest, ACorrectFunctionGivesItsResultAndNoReport) {
   EXPECT_EQ(result->references, 1) << "the caller owns the result, and nobody else";
   EXPECT_EQ(debugger.interpreter.References(), 1);
   EXPECT_TRUE(debugger.interpreter.told.empty());
-  EXPECT_TRUE(OpenSlots(debugger.state, 0).empty());
+  EXPECT_TRUE(FindLeaks(debugger.state, {}).empty());
 }
 
 HPy LeakOne(HPyContext* ctx, HPy, HPy) {
@@ -48,11 +48,13 @@ HPy LeakOne(HPyContext* ctx, HPy, HPy) {
 }
 
 TEST_F(DebugContextTest, ALeakKnowsItsObjectItsStacksAndThePythonLine) {
-  const int64_t generation = debugger.state.table.NewGeneration();
+  const int64_t generation = debugger.state.NewGeneration();
   debugger.Call(LeakOne, 0);
-  const std::vector<handles::Slot*> open = OpenSlots(debugger.state, generation);
-  ASSERT_EQ(open.size(), 1u);
-  const Violation leak = LeakOf(debugger.state, *open[0]);
+  const std::vector<Leak> leaks =
+      FindLeaks(debugger.state, {.generation = generation, .ignore = {}});
+  ASSERT_EQ(leaks.size(), 1u);
+  EXPECT_EQ(leaks[0].handles.size(), 1u);
+  const Violation& leak = leaks[0].violation;
   EXPECT_EQ(leak.kind, Kind::kHandleLeak);
   EXPECT_EQ(leak.handle->repr, "42");
   EXPECT_EQ(leak.handle->type, "int");
@@ -106,7 +108,7 @@ TEST_F(DebugContextTest, DoubleCloseHasNoErrorValueSoItIsRaisedAtTheReturn) {
   EXPECT_EQ(debugger.Call(CloseTwice, 0), nullptr) << "the result is given up for the error";
   EXPECT_EQ(OnlyRaised().kind, Kind::kDoubleClose);
   EXPECT_EQ(debugger.interpreter.References(), 0) << "nothing of ours is left";
-  EXPECT_TRUE(OpenSlots(debugger.state, 0).empty());
+  EXPECT_TRUE(FindLeaks(debugger.state, {}).empty());
 }
 
 TEST_F(DebugContextTest, UnderWarnExecutionGoesOnWhereThereIsNoErrorValue) {
@@ -160,7 +162,7 @@ TEST_F(DebugContextTest, EachMistakeHasItsKind) {
     EXPECT_EQ(debugger.Call(function, 3), nullptr);
     EXPECT_EQ(OnlyRaised().kind, kind) << leakdetector::KindName(kind);
     EXPECT_EQ(debugger.interpreter.References(), 0) << leakdetector::KindName(kind);
-    EXPECT_TRUE(OpenSlots(debugger.state, 0).empty()) << leakdetector::KindName(kind);
+    EXPECT_TRUE(FindLeaks(debugger.state, {}).empty()) << leakdetector::KindName(kind);
   }
 }
 
@@ -276,9 +278,9 @@ TEST_F(DebugContextTest, ManyHandlesInOneCallNeedNoMoreMemoryThanAreOpen) {
     return HPy_Dup(ctx, ctx->h_None);
   };
   debugger.Call(many, 7);
-  const std::vector<handles::Slot*> open = OpenSlots(debugger.state, 0);
-  ASSERT_EQ(open.size(), 1u);
-  EXPECT_FALSE(LeakOf(debugger.state, *open[0]).opened->python.empty());
+  const std::vector<Leak> leaks = FindLeaks(debugger.state, {});
+  ASSERT_EQ(leaks.size(), 1u);
+  EXPECT_FALSE(leaks[0].violation.opened->python.empty());
 }
 
 using DebugContextDeathTest = DebugContextTest;

@@ -16,6 +16,8 @@ class DebugHandle:
     @property
     def id(self) -> int: ...
     @property
+    def _order(self) -> int: ...
+    @property
     def is_closed(self) -> bool: ...
     @property
     def raw_data_size(self) -> int: ...
@@ -48,7 +50,30 @@ def configure_native(name: str, value: object, /) -> None:
     """Makes a setting of hpy.debug.settings take effect; its value has been checked there."""
 
 def leak_report(generation: int, /) -> tuple[list[DebugHandle], list[str]]:
-    """What extensions opened since `generation` and is open, oldest first, and each as JSON."""
+    """What extensions opened since `generation` and is open, oldest first, and each as JSON.
+
+    Behind the texts of the handles are those of builders and trackers. Of more than 10000 handles
+    only the first 20 of each stack are there.
+    """
+
+def find_leaks(
+    generation: int,
+    ignore: Callable[[DebugHandle], object] | None = None,
+    report: bool = False,
+    long_lived: bool = False,
+) -> list[tuple[str, str | None, list[DebugHandle]]]:
+    """The same folded by stacks: JSON with the count, that of what is new, and the first handles.
+
+    With `report` what was new is not from now on. The handles are all, or where there are more than
+    10000 the first 20 of each stack. `long_lived` adds notes about handles that outlived their
+    call.
+    """
+
+def mark_reported(kind: str, id: int, /) -> bool:
+    """Notes that a leak was reported. False when it was before, or is closed."""
+
+def flush_notes() -> None:
+    """Appends what was only counted of long-lived handles to the report file."""
 
 def render_text(
     violations_json: list[str], top: int, colour: bool, report: str | None, folder: str = ..., /

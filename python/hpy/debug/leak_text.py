@@ -7,6 +7,7 @@ together, with one stack.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -23,35 +24,83 @@ _NO_STACK = (
 )
 
 
-def leak_text(leaks: Sequence[DebugHandle], violations: Sequence[Violation]) -> str:
-    """`violations[i]` is about `leaks[i]`; further violations have no handle, fewer no story."""
-    others = violations[len(leaks) :]
-    if leaks or not others:
-        lines = [f"{len(leaks)} unclosed handle{'' if len(leaks) == 1 else 's'}:"]
-    else:
-        lines = [f"{len(others)} leak{'' if len(others) == 1 else 's'}:"]
-    groups: dict[object, list[int]] = {}
-    for index in range(len(leaks)):
-        violation = violations[index] if index < len(violations) else None
-        groups.setdefault(_place(violation), []).append(index)
+def leak_text(
+    leaks: Sequence[DebugHandle],
+    violations: Sequence[Violation],
+    of: Sequence[Sequence[DebugHandle]] | None = None,
+) -> str:
+    """`of[i]` are the first handles of `violations[i]`; if not given, `leaks[i]` is the one."""
+    if of is None:
+        of = [leaks[i : i + 1] for i in range(len(violations))]
+    handles = [(v, first) for v, first in zip(violations, of) if v.kind == "handle-leak"]
+    others = [violation for violation in violations if violation.kind != "handle-leak"]
+    lines: list[str] = []
+    if handles or not others:
+        count = sum(violation.count for violation, _ in handles) or len(leaks)
+        lines.append(f"{_counted(count, 'unclosed handle')}:")
+    if leaks and not handles:
+        lines += ["    " + _head(leak) for leak in leaks[:_HANDLES_LISTED]]
+        lines += _more(len(leaks) - _HANDLES_LISTED, "opened")
+        lines += _story(None)
     # The places with the most handles first; the sort keeps the order of equal ones.
-    ordered = sorted(groups.values(), key=len, reverse=True)
-    shown = ordered[: max(1, settings.get("top"))]
-    for indices in shown:
-        lines += ["    " + _head(leaks[index]) for index in indices[:_HANDLES_LISTED]]
-        if len(indices) > _HANDLES_LISTED:
-            lines.append(f"    and {len(indices) - _HANDLES_LISTED} more, opened at the same place")
-        first = indices[0]
-        lines += _story(violations[first] if first < len(violations) else None)
-    rest = ordered[len(shown) :]
+    handles = _folded(handles)
+    handles.sort(key=lambda place: -place[0].count)
+    top = max(1, settings.get("top"))
+    for violation, first in handles[:top]:
+        lines += ["    " + _head(leak) for leak in first[:_HANDLES_LISTED]]
+        lines += _more(violation.count - min(len(first), _HANDLES_LISTED), "opened")
+        lines += _story(violation)
+    rest = handles[top:]
     if rest:
+        left = sum(violation.count for violation, _ in rest)
         lines.append(
-            f"and {sum(map(len, rest))} more, opened at {len(rest)} other places "
+            f"and {left} more, opened at {len(rest)} other places "
             "(hpy.debug.configure(top=...) shows more)"
         )
-    lines += map(str, others)
+    for kind, noun in (("builder-leak", "unclosed builder"), ("tracker-leak", "unclosed tracker")):
+        lines += _of_kind([v for v in others if v.kind == kind], noun, top)
+    lines += [str(v) for v in others if v.kind not in ("builder-leak", "tracker-leak")]
     lines += _hints(violations)
     return "\n".join(lines)
+
+
+def _folded(
+    places: Sequence[tuple[Violation, Sequence[DebugHandle]]],
+) -> list[tuple[Violation, Sequence[DebugHandle]]]:
+    """Those with the same stack as one, for who has a violation for each handle."""
+    folded: dict[object, tuple[Violation, Sequence[DebugHandle]]] = {}
+    for violation, first in places:
+        place = _place(violation)
+        if place in folded:
+            other, before = folded[place]
+            violation = dataclasses.replace(other, count=other.count + violation.count)
+            first = [*before, *first]
+        folded[place] = (violation, first)
+    return list(folded.values())
+
+
+def _of_kind(violations: Sequence[Violation], noun: str, top: int) -> list[str]:
+    """Builders or trackers."""
+    if not violations:
+        return []
+    lines = [f"{_counted(sum(violation.count for violation in violations), noun)}:"]
+    for violation in violations[:top]:
+        lines.append("    " + violation.message.partition(";")[0])
+        lines += _more(violation.count - 1, "made")
+        lines += _story(violation)
+    rest = violations[top:]
+    if rest:
+        count = sum(violation.count for violation in rest)
+        lines.append(f"and {count} more, made at {len(rest)} other places")
+    return lines
+
+
+def _more(count: int, verb: str) -> list[str]:
+    return [f"    and {count} more, {verb} at the same place"] if count > 0 else []
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 def _head(leak: DebugHandle) -> str:

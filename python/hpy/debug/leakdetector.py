@@ -30,12 +30,25 @@ class HPyDebugError(Exception):
     """A mistake of an extension, found by debug mode.
 
     `violation` says everything that is known of it; None where the error is about no single one.
+    The text is the whole report, with the lines of source, which are read when it is asked for.
     """
 
-    def __init__(self, message: str = "", violation: Violation | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str | Callable[[], str] = "", violation: Violation | None = None
+    ) -> None:
+        super().__init__(*([message] if isinstance(message, str) else ()))
         self.violation = violation
-        self._message = message
+        self._text = message
+
+    @property
+    def _message(self) -> str:
+        if not isinstance(self._text, str):
+            try:
+                self._text = self._text()
+            except Exception:  # at the end of the program, say: a text without the lines
+                self._text = str(self.violation)
+            self.args = (self._text,)
+        return self._text
 
     def __str__(self) -> str:
         return self._message
@@ -47,14 +60,21 @@ class HPyDebugError(Exception):
 
 
 class HPyLeakError(HPyDebugError):
-    """Handles were left open.
+    """Handles, builders or trackers were left open.
 
-    `leaks` are they, as DebugHandle objects; `violations` says of each what is known. The text was
-    made when the error was: a DebugHandle shows what its record holds now.
+    `violations` says what is known, those with the same stacks in one with a `count`; `leaks` are
+    the handles, as LeakDetector.leaks. The text was made when the error was: a DebugHandle shows
+    what its record holds now. `of` has the handles of each violation, in the same order.
     """
 
-    def __init__(self, leaks: Sequence[DebugHandle], violations: Sequence[Violation] = ()) -> None:
-        super().__init__(leak_text(leaks, violations), violations[0] if violations else None)
+    def __init__(
+        self,
+        leaks: Sequence[DebugHandle],
+        violations: Sequence[Violation] = (),
+        of: Sequence[Sequence[DebugHandle]] | None = None,
+    ) -> None:
+        text = leak_text(leaks, violations, of)
+        super().__init__(text, violations[0] if violations else None)
         self.args = ()
         self.leaks = list(leaks)
         self.violations = list(violations)
@@ -72,7 +92,9 @@ class LeakDetector:
     own start. `ignore(leak)` is asked about each DebugHandle, and a true answer leaves it out; so
     do the suppressions in force (hpy.debug.suppressions), but not out of the report file.
 
-    After stop(), `leaks` has what it found, as DebugHandle objects, and `violations` the stories.
+    After stop(), `violations` has what it found: handles, builders and trackers, those with the
+    same stacks in one with a `count`. `leaks` has the handles, as DebugHandle objects: all of them,
+    or where there are more than 10000 the first 20 of each stack.
     """
 
     _ran = False  # whether any detector was started in this process
@@ -99,17 +121,16 @@ class LeakDetector:
         """
         if self.generation is None:
             raise ValueError("LeakDetector not started yet")
-        leaks, stories = native().leak_report(self.generation)
-        if self._ignore is not None:
-            kept = [not self._ignore(leak) for leak in leaks]
-            stories = [s for i, s in enumerate(stories) if i >= len(kept) or kept[i]]
-            leaks = [leak for leak, keep in zip(leaks, kept) if keep]
-        violations = [Violation.from_json(story) for story in stories]
-        kept = reporting.report_leaks(stories, violations)
-        self.leaks = [leak for leak, keep in zip(leaks, kept) if keep]
-        self.violations = [violation for violation, keep in zip(violations, kept) if keep]
-        if self.leaks or self.violations:
-            raise HPyLeakError(self.leaks, self.violations)
+        self.leaks, self.violations = [], []
+        found = native().find_leaks(self.generation, self._ignore, report=True)
+        if not found:
+            return
+        kept = reporting.report_found(found)
+        self.violations = [leak.violation for leak in kept]
+        handles = [handle for leak in kept for handle in leak.handles]
+        self.leaks = sorted(handles, key=lambda handle: handle._order)
+        if kept:
+            raise HPyLeakError(self.leaks, self.violations, [leak.handles for leak in kept])
 
     def __enter__(self) -> LeakDetector:
         self.start()
@@ -165,13 +186,18 @@ class LeakDetector:
         return LeakDetector(ignore=self._ignore)
 
 
-def leaks(since: int = 0) -> list[Violation]:
-    """What extensions have opened and not closed so far, oldest first, without raising.
+def leaks(since: int = 0, *, long_lived: bool | None = None) -> list[Violation]:
+    """What extensions have opened and not closed so far, without raising: handles, oldest first,
+    then builders and trackers. Those with the same stacks are one, with a `count`.
 
-    With `configure(long_lived=True)` also the notes about handles that outlived their call. `since`
-    is a generation (LeakDetector().generation): only what was opened from then on.
+    `since` is a generation (LeakDetector().generation): only what was opened from then on.
+    `long_lived` adds notes about the handles among them that outlived the call which opened them;
+    None: if the setting of that name is on.
     """
-    return [Violation.from_json(story) for story in native().leak_report(since)[1]]
+    if long_lived is None:
+        long_lived = bool(settings.get("long_lived"))
+    found = native().find_leaks(since, long_lived=long_lived)
+    return [Violation.from_json(story) for story, _, _ in found]
 
 
 _error_classes: dict[type[BaseException], type[HPyDebugError]] = {}
@@ -198,13 +224,15 @@ def _rebuild_error(
 
 def _rebuild_leak_error(message: str, violations: list[Violation]) -> HPyLeakError:
     error = HPyLeakError((), violations)
-    error._message = message
+    error._text = message
     return error
 
 
 def report_at_exit() -> None:
     """At the end of a program in which no detector ran: what is still open goes to the report."""
-    if LeakDetector._ran or settings.current()["report"] is None:
+    if settings.current()["report"] is None:
         return
-    _, stories = native().leak_report(0)
-    reporting.report_leaks(stories, [Violation.from_json(story) for story in stories])
+    native().flush_notes()
+    if LeakDetector._ran:
+        return
+    reporting.report_found(native().find_leaks(0, report=True))

@@ -8,17 +8,23 @@ import traceback
 import warnings
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from hpy.debug import suppressions
 from hpy.debug.native import loaded, native
 from hpy.debug.violation import HPyDebugWarning, Violation
 
+if TYPE_CHECKING:
+    from hpy.debug._native import DebugHandle
+
 _subscribers: list[Subscription] = []
 
-# Which lines about leaks have been reported: detectors may be nested and stop() called again, and a
-# leak is told once. The line has the id of the handle, which no other handle ever has.
-_reported: set[int] = set()
+
+class Leak(NamedTuple):
+    """What was opened at one place: `violation.count` of them, and the first of the handles."""
+
+    violation: Violation
+    handles: list[DebugHandle]
 
 
 class Subscription:
@@ -71,22 +77,39 @@ def report_leaks(stories: Sequence[str], violations: Sequence[Violation]) -> lis
     """Appends what is new to the report file and tells the subscribers.
 
     Returns for each whether it is to be shown: it is not when a suppression is about it, which is
-    counted once.
+    counted once. Detectors may be nested, and look again, but a leak is told once: the native
+    module knows which were told.
     """
-    new = [hash(story) not in _reported for story in stories]
-    for story, is_new in zip(stories, new):
-        if is_new:
-            _reported.add(hash(story))
-            native().append_report(story)
-    # After the report file, which has everything, also when the suppressions cannot be read.
-    known = suppressions.active() if violations else suppressions.Suppressions()
-    shown = []
-    for violation, is_new in zip(violations, new):
-        keep = not (known.suppresses(violation) if is_new else known.know(violation))
-        shown.append(keep)
-        if is_new and keep:
-            _tell_subscribers(violation)
-    return shown
+    fresh = [
+        story
+        if violation.handle is None
+        or native().mark_reported(violation.kind, int(violation.handle.id, 16))
+        else None
+        for story, violation in zip(stories, violations)
+    ]
+    return [_report_leak(story, violation) for story, violation in zip(fresh, violations)]
+
+
+def report_found(found: Sequence[tuple[str, str | None, list[DebugHandle]]]) -> list[Leak]:
+    """The same for what find_leaks(report=True) found; returns those that are to be shown."""
+    leaks = [Leak(Violation.from_json(story), handles) for story, _, handles in found]
+    shown = [_report_leak(fresh, leak.violation) for (_, fresh, _), leak in zip(found, leaks)]
+    return [leak for leak, show in zip(leaks, shown) if show]
+
+
+def _report_leak(fresh: str | None, violation: Violation) -> bool:
+    """`fresh` is the line about what was not told yet of a leak. Whether it is to be shown."""
+    # First to the report file, which has everything, also when the suppressions cannot be read.
+    if fresh is not None:
+        native().append_report(fresh)
+    known = suppressions.active()
+    if fresh is None:
+        return not known.know(violation)
+    new = Violation.from_json(fresh)
+    keep = not known.suppresses(new)
+    if keep:
+        _tell_subscribers(new)
+    return keep
 
 
 def connect(module: Any) -> None:
@@ -121,7 +144,7 @@ def _make_error(story: str, also: type[BaseException] | None) -> BaseException:
     from hpy.debug.leakdetector import error_class
 
     violation = Violation.from_json(story)
-    return error_class(also)(str(violation), violation)
+    return error_class(also)(functools.partial(report_of, story), violation)
 
 
 def _issue_warning(story: str) -> None:

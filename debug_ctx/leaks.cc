@@ -1,0 +1,293 @@
+// Finding and folding what is open.
+#include "debug_ctx/leaks.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "debug_ctx/records.h"
+#include "debug_ctx/story.h"
+#include "leakdetector/report.h"
+
+namespace hpy::debug_ctx {
+
+using handles::HandleTable;
+using handles::Origin;
+using handles::Slot;
+using leakdetector::Kind;
+using leakdetector::Violation;
+
+namespace {
+
+// How many there are of something, and the oldest of them.
+struct Tally {
+  uint64_t count = 0;
+  uint64_t held = 0;  // handles that trackers hold
+  HPy first = HPy_NULL;
+  uint64_t first_order = ~uint64_t{0};
+
+  void Add(HPy handle, uint64_t order, uint64_t holds) {
+    count++;
+    held += holds;
+    if (order < first_order) {
+      first_order = order;
+      first = handle;
+    }
+  }
+};
+
+// Those with one story, opened by one function.
+struct Group {
+  uint64_t key;
+  Tally all, fresh;
+  std::vector<Slot*> listed;
+};
+
+bool Older(const Slot* a, const Slot* b) { return a->order < b->order; }
+
+class Groups {
+ public:
+  Groups(const HandleTable& table, size_t listed, bool report)
+      : table_(table), listed_(listed), report_(report) {}
+
+  void Add(Slot& slot, uint64_t holds = 0) {
+    const uint64_t key = uint64_t{slot.opened} << 32 | slot.function;
+    if (groups_.empty() || groups_[last_].key != key) {
+      const auto [place, is_new] = places_.try_emplace(key, groups_.size());
+      if (is_new) groups_.push_back({key, {}, {}, {}});
+      last_ = place->second;
+    }
+    Group& group = groups_[last_];
+    const HPy handle = table_.HandleOf(slot);
+    group.all.Add(handle, slot.order, holds);
+    if ((slot.closed & handles::kReported) == 0) group.fresh.Add(handle, slot.order, holds);
+    if (report_) slot.closed |= handles::kReported;
+    List(&group.listed, &slot);
+  }
+
+  // Oldest first; ends the use of it.
+  std::vector<Group> Take() {
+    for (Group& group : groups_) std::sort(group.listed.begin(), group.listed.end(), Older);
+    std::sort(groups_.begin(), groups_.end(),
+              [](const Group& a, const Group& b) { return a.all.first_order < b.all.first_order; });
+    return std::move(groups_);
+  }
+
+ private:
+  // The oldest ones, as many as are wanted; the oldest of all in front when they are limited.
+  void List(std::vector<Slot*>* listed, Slot* slot) const {
+    if (listed->size() < listed_) {
+      listed->push_back(slot);
+      if (listed->size() == listed_) std::sort(listed->begin(), listed->end(), Older);
+    } else if (listed_ != 0 && Older(slot, listed->back())) {
+      listed->pop_back();
+      listed->insert(std::upper_bound(listed->begin(), listed->end(), slot, Older), slot);
+    }
+  }
+
+  const HandleTable& table_;
+  const size_t listed_;
+  const bool report_;
+  std::vector<Group> groups_;
+  absl::flat_hash_map<uint64_t, size_t> places_;
+  size_t last_ = 0;
+};
+
+// Which slots of handles open trackers of this generation hold.
+std::vector<bool> HeldSlots(State& state, int64_t generation) {
+  std::vector<bool> held;
+  state.trackers.ForEachOpen(generation, [&](Slot& tracker) {
+    for (HPy handle : TrackerRecord::Of(tracker)->handles) {
+      const Slot* slot = state.table.Resolve(handle);
+      if (slot == nullptr) continue;
+      const uint32_t index = state.table.index_of(*slot);
+      if (index >= held.size()) held.resize(std::max<size_t>(index + 1, held.size() * 2));
+      held[index] = true;
+    }
+  });
+  return held;
+}
+
+// Leaves out what `ignore` says. It may run any code, so what it is asked about may be closed by then.
+// False when it gave up.
+bool Ask(State& state, std::vector<Slot*>& slots, const std::function<int(Slot*)>& ignore) {
+  std::sort(slots.begin(), slots.end(), Older);
+  std::vector<HPy> handles;
+  handles.reserve(slots.size());
+  for (const Slot* slot : slots) handles.push_back(state.table.HandleOf(*slot));
+  bool gave_up = false;
+  std::erase_if(handles, [&](HPy handle) {
+    Slot* slot = state.table.Resolve(handle);
+    const int answer = slot == nullptr || gave_up ? 1 : ignore(slot);
+    gave_up = gave_up || answer < 0;
+    return answer != 0;
+  });
+  slots.clear();
+  for (HPy handle : handles) {
+    if (Slot* slot = state.table.Resolve(handle)) slots.push_back(slot);
+  }
+  return !gave_up;
+}
+
+std::string Plural(uint64_t count, const char* noun) {
+  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
+}
+
+std::string DescribeBuilder(const State& state, const Tally& tally) {
+  const Slot* slot = state.builders.Resolve(tally.first);
+  if (slot == nullptr) return {};  // ended meanwhile, by code of an object that was described
+  const BuilderRecord& record = *BuilderRecord::Of(*slot);
+  return std::string("a ") + (record.is_tuple ? "tuple" : "list") + " builder for " +
+         Plural(static_cast<uint64_t>(record.size), "item") + " was neither built nor cancelled";
+}
+
+std::string DescribeTracker(const State& state, const Tally& tally) {
+  const Slot* slot = state.trackers.Resolve(tally.first);
+  if (slot == nullptr) return {};
+  const uint64_t holds = TrackerRecord::Of(*slot)->handles.size();
+  std::string text = "a tracker that holds " + Plural(holds, "handle") + " was never closed";
+  if (tally.count > 1) {
+    text += " (all " + std::to_string(tally.count) + " of this place hold " +
+            Plural(tally.held, "handle") + ")";
+  }
+  return text;
+}
+
+// Makes violations of groups. Those whose stacks turn out to be equal are folded.
+class Leaks {
+ public:
+  explicit Leaks(State& state) : state_(state) {}
+
+  void Add(Kind kind, const HandleTable& table, std::vector<Group> groups, size_t listed,
+           std::string (*describe)(const State&, const Tally&) = nullptr) {
+    for (Group& group : groups) {
+      const auto what = [&](const Tally& tally) {
+        return describe != nullptr ? describe(state_, tally) : std::string();
+      };
+      Leak leak = {Describe(kind, table, group.key, group.all, what(group.all)), {}, {}};
+      if (kind != Kind::kLongLivedHandle && group.fresh.count == group.all.count) {
+        leak.fresh = leak.violation;
+      } else if (kind != Kind::kLongLivedHandle && group.fresh.count != 0) {
+        leak.fresh = Describe(kind, table, group.key, group.fresh, what(group.fresh));
+      }
+      if (kind == Kind::kHandleLeak) leak.handles = std::move(group.listed);
+      Fold(std::move(leak), listed);
+    }
+  }
+
+  std::vector<Leak> Take() { return std::move(leaks_); }
+
+ private:
+  Violation Describe(Kind kind, const HandleTable& table, uint64_t key, const Tally& tally,
+                     const std::string& what) {
+    const uint64_t order = OrderFromFirst(state_, table, tally.first_order);
+    return DescribeOpen(state_, kind, static_cast<StoryId>(key >> 32), static_cast<uint32_t>(key),
+                        tally.first, order, tally.count, what);
+  }
+
+  void Fold(Leak leak, size_t listed) {
+    const auto [place, is_new] =
+        places_.try_emplace(leakdetector::FoldKey(leak.violation), leaks_.size());
+    if (is_new) {
+      leaks_.push_back(std::move(leak));
+      return;
+    }
+    Leak& other = leaks_[place->second];
+    other.violation.count += leak.violation.count;
+    if (!other.fresh) {
+      other.fresh = std::move(leak.fresh);
+    } else if (leak.fresh) {
+      other.fresh->count += leak.fresh->count;
+    }
+    other.handles.insert(other.handles.end(), leak.handles.begin(), leak.handles.end());
+    std::sort(other.handles.begin(), other.handles.end(), Older);
+    if (other.handles.size() > listed) other.handles.resize(listed);
+  }
+
+  State& state_;
+  std::vector<Leak> leaks_;
+  absl::flat_hash_map<std::string, size_t> places_;
+};
+
+}  // namespace
+
+Violation DescribeOpen(State& state, Kind kind, StoryId opened, uint32_t function, HPy first,
+                       uint64_t order, uint64_t count, std::string_view what) {
+  Violation violation;
+  violation.kind = kind;
+  violation.message = leakdetector::ComposeMessage(kind, what);
+  NameFunction(state, function, &violation);
+  violation.count = count;
+  leakdetector::HandleInfo info = {static_cast<uint64_t>(first._i), order, {}, {}};
+  if (kind == Kind::kHandleLeak || kind == Kind::kLongLivedHandle) {
+    if (const Slot* slot = state.table.Resolve(first)) {
+      const HPy wrapped = slot->wrapped();
+      info.type = state.host.TypeName(wrapped);
+      info.repr = state.host.Repr(wrapped);
+    }
+  }
+  violation.handle = std::move(info);
+  violation.opened = Filtered(state, state.stories.Native(opened));
+  violation.opened->python = state.stories.Python(opened);
+  return violation;
+}
+
+Violation LeakOf(State& state, const Slot& slot) {
+  return DescribeOpen(state, Kind::kHandleLeak, slot.opened, static_cast<uint32_t>(slot.function),
+                      state.table.HandleOf(slot), OrderOf(state, state.table, slot), 1, "");
+}
+
+bool MarkReported(State& state, Kind kind, HPy handle) {
+  const HandleTable& table = kind == Kind::kBuilderLeak   ? state.builders
+                             : kind == Kind::kTrackerLeak ? state.trackers
+                                                          : state.table;
+  Slot* slot = table.Resolve(handle);
+  if (slot == nullptr || (slot->closed & handles::kReported) != 0) return false;
+  slot->closed |= handles::kReported;
+  return true;
+}
+
+std::vector<Leak> FindLeaks(State& state, const LeakOptions& options) {
+  const int64_t generation = options.generation;
+  const size_t open = state.table.CountOpen(generation);
+  if (open == 0 && state.builders.CountOpen(generation) == 0 &&
+      state.trackers.CountOpen(generation) == 0) {
+    return {};
+  }
+  const size_t listed = open <= kAllListed ? kAllListed : kListed;
+  Groups handles(state.table, listed, options.report);
+  Groups long_lived(state.table, 0, false);
+  const std::vector<bool> held = HeldSlots(state, generation);
+  std::vector<Slot*> to_ask;
+  state.table.ForEachOpen(generation, [&](Slot& slot) {
+    if (static_cast<Origin>(slot.origin) != Origin::kOwned) return;
+    state.guards.CheckLive(slot.wrapped());
+    if (options.long_lived && (slot.closed & handles::kOutlived) != 0) long_lived.Add(slot);
+    const uint32_t index = state.table.index_of(slot);
+    if (index < held.size() && held[index]) return;
+    if (options.ignore) {
+      to_ask.push_back(&slot);
+    } else {
+      handles.Add(slot);
+    }
+  });
+  if (options.ignore) {
+    if (!Ask(state, to_ask, options.ignore)) return {};
+    for (Slot* slot : to_ask) handles.Add(*slot);
+  }
+  Groups builders(state.builders, 0, options.report);
+  state.builders.ForEachOpen(generation, [&](Slot& slot) { builders.Add(slot); });
+  Groups trackers(state.trackers, 0, options.report);
+  state.trackers.ForEachOpen(
+      generation, [&](Slot& slot) { trackers.Add(slot, TrackerRecord::Of(slot)->handles.size()); });
+
+  Leaks leaks(state);
+  leaks.Add(Kind::kHandleLeak, state.table, handles.Take(), listed);
+  leaks.Add(Kind::kBuilderLeak, state.builders, builders.Take(), 0, DescribeBuilder);
+  leaks.Add(Kind::kTrackerLeak, state.trackers, trackers.Take(), 0, DescribeTracker);
+  leaks.Add(Kind::kLongLivedHandle, state.table, long_lived.Take(), 0);
+  return leaks.Take();
+}
+
+}  // namespace hpy::debug_ctx
