@@ -174,7 +174,11 @@ void State::Drop(void* data, Slot& slot) {
 
 void State::CloseSlot(Slot* slot, StoryId story, Ending ending, bool keep) {
   if (slot->has_buffer) {
-    slot->has_buffer = buffers.Revoke(table.index_of(*slot), settings.closed_buffers);
+    const bool argument = static_cast<Origin>(slot->origin) == Origin::kArgument;
+    const bool by_return = argument || ending == Ending::kReturned;
+    // The arguments of a call are closed one after the other, and revoked together: trampoline.cc.
+    slot->has_buffer = buffers.Revoke(table.index_of(*slot), {story, by_return, table.next_order()},
+                                      settings.closed_buffers, /*later=*/argument);
   }
   table.Close(slot, story, ending, keep);
 }
@@ -196,16 +200,29 @@ void State::ReleaseKept() {
   }
 }
 
-const char* State::GiveBuffer(Slot* slot, const char* data, size_t size) {
+const char* State::GiveBuffer(Slot* slot, const char* data, size_t size, const char* api,
+                              Call& call, const stacktrace::CallSite& site) {
   const uint32_t index = table.index_of(*slot);
   if (slot->has_buffer) return buffers.Find(index);
-  const char* copy = buffers.Give(index, data, size);
+  const handles::BufferStory story{.handle = static_cast<uint64_t>(table.HandleOf(*slot)._i),
+                                   .order = slot->order,
+                                   .given = table.next_order(),
+                                   .api = api,
+                                   .opened = Capture(call, site),
+                                   .function = call.function};
+  const char* copy = buffers.Give(index, data, size, story);
   if (copy == nullptr) {
     universal->ctx_Err_NoMemory(universal);
-  } else {
-    slot->has_buffer = 1;
+    return nullptr;
   }
+  slot->has_buffer = 1;
+  if (buffers.guard() != handles::Guard::kHeap) faults.Watch(buffers.armings());
   return copy;
+}
+
+void State::SetClosedBuffers(size_t bytes) {
+  settings.closed_buffers = bytes;
+  buffers.set_closed_max(bytes);
 }
 
 ptrdiff_t State::RawDataSize(const Slot& slot) const {

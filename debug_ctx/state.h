@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "debug_ctx/call.h"
+#include "debug_ctx/fault.h"
 #include "debug_ctx/fields.h"
 #include "debug_ctx/functions.h"
 #include "debug_ctx/globals.h"
@@ -71,7 +72,8 @@ class State {
 
   // The bytes of an open handle's object for the extension: a copy that lives as long as the handle. Null
   // with MemoryError set.
-  const char* GiveBuffer(handles::Slot* slot, const char* data, size_t size);
+  const char* GiveBuffer(handles::Slot* slot, const char* data, size_t size, const char* api,
+                         Call& call, const stacktrace::CallSite& site);
   // The size of that copy with its NUL, or -1.
   ptrdiff_t RawDataSize(const handles::Slot& slot) const;
   // Closes the handle of an open slot in the table, and what hangs on it.
@@ -84,6 +86,8 @@ class State {
   // Begins a generation, of builders and trackers too, and returns its number.
   int64_t NewGeneration();
 
+  void SetGuard(handles::Guard guard) { buffers.set_guard(guard); }
+  void SetClosedBuffers(size_t bytes);
   // Sets where reports are appended; an empty path ends it.
   void SetReportPath(const std::string& path);
 
@@ -95,6 +99,7 @@ class State {
   handles::HandleTable builders;  // wrapped: a pointer to a BuilderRecord
   handles::Buffers buffers;       // of handles in `table`
   handles::HandleTable trackers;  // wrapped: a pointer to a TrackerRecord
+  FaultGuard faults{this};
   Functions functions;
   Stories stories;
   Fields fields{*this};

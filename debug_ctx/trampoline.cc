@@ -31,6 +31,7 @@ class Arguments {
       if (keep) state_.universal->ctx_Dup(state_.universal, slot->wrapped());
       state_.CloseSlot(slot, stacktrace::kNoStack, Ending::kClosed, keep);
     }
+    if (state_.buffers.needs_flush()) state_.buffers.Flush();
   }
   Arguments(const Arguments&) = delete;
   Arguments& operator=(const Arguments&) = delete;

@@ -15,7 +15,8 @@ const char* Give(ApiCall& api, HPy handle, const char* bytes, HPy_ssize_t size) 
   State& state = api.state();
   handles::Slot* const slot = state.table.Resolve(handle);
   if (slot == nullptr) return bytes;  // closed, and an older hook let it pass
-  return state.GiveBuffer(slot, bytes, static_cast<size_t>(size));
+  return state.GiveBuffer(slot, bytes, static_cast<size_t>(size), api.info().api, api.call(),
+                          api.site());
 }
 
 template <typename S>

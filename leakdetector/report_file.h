@@ -32,6 +32,8 @@ class ReportFile {
   // process, so it may be called by a fault handler. `errno` is kept.
   bool Append(std::string_view line);
 
+  // As it was given.
+  const std::string& pattern() const { return path_; }
   // The path of this process, with `{pid}` replaced.
   std::string path() const;
 

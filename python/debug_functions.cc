@@ -75,7 +75,7 @@ PyObject* SetRawDataMax(PyObject*, PyObject* argument) {
   size_t size;
   DebugState* debug = DebugState::OfInterpreter();
   if (debug == nullptr || !ParseSize(argument, &size)) return nullptr;
-  debug->state.settings.closed_buffers = size;
+  debug->state.SetClosedBuffers(size);
   Py_RETURN_NONE;
 }
 

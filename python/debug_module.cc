@@ -1,5 +1,6 @@
 // The module hpy.debug._native: the debug context on CPython, and what hpy.debug needs of it.
 #include <Python.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -8,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "debug_ctx/fault.h"
+#include "debug_ctx/fault_record.h"
 #include "debug_ctx/report.h"
 #include "debug_state.h"
 #include "leakdetector/json.h"
@@ -74,6 +77,22 @@ bool SetPolicy(debug_ctx::State& state, PyObject* value) {
   return true;
 }
 
+bool SetGuard(debug_ctx::State& state, PyObject* value) {
+  const char* text = PyUnicode_AsUTF8(value);
+  if (text == nullptr) return false;
+  if (std::strcmp(text, "strict") == 0) {
+    state.SetGuard(handles::Guard::kStrict);
+  } else if (std::strcmp(text, "adaptive") == 0) {
+    state.SetGuard(handles::Guard::kAdaptive);
+  } else if (std::strcmp(text, "heap") == 0) {
+    state.SetGuard(handles::Guard::kHeap);
+  } else {
+    PyErr_Format(PyExc_ValueError, "guard must be 'strict', 'adaptive' or 'heap', not %R", value);
+    return false;
+  }
+  return true;
+}
+
 bool SetReport(debug_ctx::State& state, PyObject* value) {
   if (value == Py_None) {
     state.SetReportPath("");
@@ -118,8 +137,10 @@ PyObject* ConfigureNative(PyObject*, PyObject* args) {
     if (setting == "closed_handles") {
       debug->state.table.set_closed_queue_max(size);
     } else {
-      settings.closed_buffers = size;
+      debug->state.SetClosedBuffers(size);
     }
+  } else if (setting == "guard") {
+    if (!SetGuard(debug->state, value)) return nullptr;
   } else if (setting == "debuginfod") {
     stacktrace::SetDebuginfod(PyObject_IsTrue(value) == 1);
   }
@@ -218,6 +239,35 @@ PyObject* SetSuppressionCallback(PyObject*, PyObject* callable) {
   return SetCallback(&Callbacks::suppressed, callable);
 }
 
+// report_fault(): for the process that a fault handler starts; see debug_ctx/fault.h.
+PyObject* ReportFault(PyObject*, PyObject*) {
+  std::string record;
+  char piece[4096];
+  ssize_t got;
+  while ((got = read(STDIN_FILENO, piece, sizeof(piece))) > 0) {
+    record.append(piece, static_cast<size_t>(got));
+  }
+  return PyBool_FromLong(debug_ctx::ReportFault(record) ? 1 : 0);
+}
+
+// The interpreter of this process as that helper: isolated, and with this very package.
+void PrepareFaultHelper() {
+  static const char kProgram[] =
+      "import sys; sys.path.insert(0, sys.argv[1]); from hpy.debug import _native; "
+      "sys.exit(0 if _native.report_fault() else 1)";
+  PyObject* executable = PySys_GetObject("executable");
+  if (executable == nullptr || !PyUnicode_Check(executable)) return;
+  const std::string python = ToUtf8(executable);
+  std::string folder = LibraryOf(reinterpret_cast<void*>(&LibraryOf));
+  for (int up = 0; up < 3; up++) {  // hpy/debug/_native
+    const size_t slash = folder.rfind('/');
+    if (slash == std::string::npos) return;
+    folder.resize(slash);
+  }
+  if (python.empty() || python[0] != '/') return;
+  debug_ctx::SetFaultHelper({python, "-I", "-S", "-c", kProgram, folder});
+}
+
 PyObject* ViolationCount(PyObject*, PyObject*) {
   DebugState* debug = DebugState::OfInterpreter();
   return debug == nullptr ? nullptr : PyLong_FromUnsignedLongLong(debug->state.violations);
@@ -261,6 +311,8 @@ PyMethodDef functions[] = {
     {"set_violation_callback", SetViolationCallback, METH_O, "Sets who is told of each violation."},
     {"set_suppression_callback", SetSuppressionCallback, METH_O,
      "Sets who says of each violation whether it is suppressed."},
+    {"report_fault", ReportFault, METH_NOARGS,
+     "Makes a report of the record of a fault, on standard input. False when it is none."},
     {"violation_count", ViolationCount, METH_NOARGS, "How many violations were reported so far."},
     {"loaded_modules", LoadedModules, METH_NOARGS, "The modules loaded in debug mode, by name."},
     {"doctor", Doctor, METH_NOARGS, "What works on this machine: a dict."},
@@ -278,6 +330,7 @@ bool ConnectPython(PyObject* module) {
 }
 
 int Exec(PyObject* module) {
+  PrepareFaultHelper();
   DebugState* debug = DebugState::OfInterpreter();
   if (debug == nullptr) return -1;
   PyObject* old = MakeOldModule(*debug);

@@ -157,4 +157,31 @@ int CaptureAddresses(const CallSite& site, const CaptureLimits& limits, uintptr_
   }
 }
 
+int CaptureInterrupted(const void* context, const CaptureLimits& limits, uintptr_t* pcs, int max) {
+  if (t_busy != 0 || max <= 0) return 0;
+  try {
+    CoreLock core;
+    core.Update();
+    Unwinding& u = g_unwinding;
+    if (!UnwindInterrupted(core->modules, context, limits.stop_sp,
+                           std::clamp(std::min(max, limits.max_frames), 1, kMaxFrames), &u)) {
+      return 0;
+    }
+    std::copy(u.pcs, u.pcs + u.depth, pcs);
+    return u.depth;
+  } catch (const std::bad_alloc&) {
+    return 0;
+  }
+}
+
+RawFrame RawFrameOf(uintptr_t return_address, bool may_register) {
+  RawFrame raw{.module = 0, .offset = return_address, .tail = false};
+  CoreLock core;
+  const Segment* s = core->modules.Find(return_address - 1);
+  if (s == nullptr) return raw;
+  raw.module = may_register ? core->modules.Register(*s) : core->modules.Registered(*s);
+  if (raw.module != 0) raw.offset -= s->bias;
+  return raw;
+}
+
 }  // namespace hpy::stacktrace

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "stacktrace/unwind.h"
 
@@ -78,5 +79,30 @@ RawStack Lookup(StackId id) {
   CoreLock core;
   return core->depot.Lookup(id);
 }
+
+int LookupInto(StackId id, RawFrame* frames, int max, bool* truncated) {
+  CoreLock core;
+  return core->depot.LookupInto(id, frames, max, truncated);
+}
+
+const ModuleInfo* ModuleOf(uint32_t module) {
+  CoreLock core;
+  return core->modules.Info(module);
+}
+
+bool TryLockForFork() {
+  if (t_busy != 0) return false;
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    if (SymbolizerMutex().try_lock()) {
+      if (TheCore().mutex.try_lock()) return true;
+      SymbolizerMutex().unlock();
+    }
+    const timespec millisecond = {0, 1'000'000};
+    nanosleep(&millisecond, nullptr);
+  }
+  return false;
+}
+
+void UnlockAfterFork() { AfterFork(); }
 
 }  // namespace hpy::stacktrace

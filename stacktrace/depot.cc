@@ -57,6 +57,17 @@ RawStack Depot::Lookup(StackId id) const {
   return result;
 }
 
+int Depot::LookupInto(StackId id, RawFrame* frames, int max, bool* truncated) const {
+  *truncated = false;
+  if (id == kNoStack || id > starts_.size()) return 0;
+  const uint64_t* stack = &words_[starts_[id - 1]];
+  const auto depth = static_cast<int>(stack[0] >> 1);
+  *truncated = (stack[0] & 1) != 0 || depth > max;
+  const int count = depth < max ? depth : max;
+  for (int k = 0; k < count; ++k) frames[k] = PackedFrame(stack[1 + k]).Unpack();
+  return count;
+}
+
 void Depot::Grow() {
   std::vector<Cell> bigger(table_.empty() ? 64 : table_.size() * 2, Cell{0, 0});
   const size_t mask = bigger.size() - 1;

@@ -39,6 +39,8 @@ class Depot {
  public:
   StackId Intern(const PackedFrame* frames, int count, bool truncated);
   RawStack Lookup(StackId id) const;
+  // Writes at most `max` frames and returns their number; uses no heap.
+  int LookupInto(StackId id, RawFrame* frames, int max, bool* truncated) const;
 
   uint64_t stacks() const { return starts_.size(); }
   uint64_t frames() const { return words_.size() - starts_.size(); }

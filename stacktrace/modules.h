@@ -50,6 +50,12 @@ class Modules {
   // meanwhile.
   uint32_t Register(const Segment& segment);
 
+  // The same for a file that has one already; else 0.
+  uint32_t Registered(const Segment& segment) const {
+    const auto it = registered_.find(segment.object);
+    return it == registered_.end() ? 0 : it->second;
+  }
+
   // Null for a number that was never given out. The record lives for ever and does not change.
   const ModuleInfo* Info(uint32_t module) const;
   size_t size() const { return infos_.size(); }

@@ -3,6 +3,8 @@
 #ifndef HPY_STACKTRACE_REGISTERS_X86_64_H_
 #define HPY_STACKTRACE_REGISTERS_X86_64_H_
 
+#include <ucontext.h>
+
 // __builtin_frame_address(0) makes both compilers keep a frame pointer in the function where it
 // stands, even under -fomit-frame-pointer, and what it points to is the caller's rbp. The CFA
 // (rather than frame address + 16) is right in a function that realigns its stack too.
@@ -34,6 +36,20 @@ __attribute__((always_inline)) inline void SaveRegisters(SavedRegisters* out) {
       : "r"(out)
       : "memory");
   out->rip = rip;
+}
+
+// The registers of an interrupted thread, from the third argument of a signal handler.
+inline SavedRegisters RegistersOf(const void* context) {
+  const auto& r = static_cast<const ucontext_t*>(context)->uc_mcontext.gregs;
+  auto get = [&r](int index) { return static_cast<uintptr_t>(r[index]); };
+  return {get(REG_RBX), get(REG_RBP), get(REG_RSP), get(REG_R12),
+          get(REG_R13), get(REG_R14), get(REG_R15), get(REG_RIP)};
+}
+
+// As a call site: the interrupted instruction is the one that holds the byte before `pc`.
+inline CallSite InterruptedSite(const void* context) {
+  const SavedRegisters r = RegistersOf(context);
+  return {r.rip + 1, r.rsp, r.rbp};
 }
 
 }  // namespace hpy::stacktrace

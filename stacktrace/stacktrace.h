@@ -56,6 +56,11 @@ inline StackId Capture(const CallSite& site, const CaptureLimits& limits);
 // their number. For fault handlers.
 int CaptureAddresses(const CallSite& site, const CaptureLimits& limits, uintptr_t* pcs, int max);
 
+// The same for the place that a signal interrupted: `context` is the third argument of its handler,
+// and the first address that of the interrupted instruction plus one. Reads the stack of that thread,
+// but need not run on it: so also in a process that was forked from a handler.
+int CaptureInterrupted(const void* context, const CaptureLimits& limits, uintptr_t* pcs, int max);
+
 // Libraries may have been loaded or unloaded since the last call: forget what depends on them. To
 // be called once per outermost call into foreign code. 1 ns while every library in the memo is
 // pinned, otherwise about 16 ns.
@@ -103,6 +108,23 @@ struct Frame {
 std::vector<Frame> Symbolize(StackId id);
 // An address of code of this process, as of now.
 std::vector<Frame> SymbolizeAddress(uintptr_t pc, bool is_return_address);
+
+// For a process that is about to end. What follows uses no heap, but for RawFrameOf() with
+// `may_register`, where the file of the address never appeared in a stack: then a frame without
+// module and offset is all that can be had otherwise.
+int LookupInto(StackId id, RawFrame* frames, int max, bool* truncated);
+RawFrame RawFrameOf(uintptr_t return_address, bool may_register);
+// What identifies the file with that number; null for 0. Lives for ever.
+struct ModuleInfo;
+const ModuleInfo* ModuleOf(uint32_t module);
+// Frames of a stack that another process captured.
+std::vector<Frame> SymbolizeIn(const ModuleInfo& module, uint64_t offset, bool tail);
+
+// Held by a fault handler while it forks with a bare system call, so that the child finds the tables
+// of this room whole and its locks free. False when they could not be had within 100 ms, or this
+// thread is inside this room.
+bool TryLockForFork();
+void UnlockAfterFork();
 
 // Whether missing debug information may be fetched from the servers of DEBUGINFOD_URLS. Off at
 // first. Set it before the first symbolisation of a library: what was found is kept.

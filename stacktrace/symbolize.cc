@@ -31,10 +31,23 @@ const ModuleInfo* InfoOf(uint32_t module) {
   return core->modules.Info(module);
 }
 
-std::vector<Frame> Describe(const RawFrame& raw) {
+// `file` may be null.
+std::vector<Frame> DescribeIn(DebugInfo* file, const ModuleInfo& info, const RawFrame& raw) {
   // Of a call, the instruction that holds the byte before the return address.
   const uint64_t address = raw.tail ? raw.offset : raw.offset - 1;
   std::vector<Frame> frames;
+  if (file != nullptr) frames = raw.tail ? file->DescribeTail(address) : file->Describe(address);
+  if (frames.empty()) {
+    Frame f;
+    f.offset = address;
+    f.tail = raw.tail;
+    frames.push_back(std::move(f));
+  }
+  for (Frame& f : frames) f.library = info.path;
+  return frames;
+}
+
+std::vector<Frame> Describe(const RawFrame& raw) {
   const ModuleInfo* info = InfoOf(raw.module);
   if (info != nullptr) {
     auto& files = TheSymbolizer().files;
@@ -43,20 +56,9 @@ std::vector<Frame> Describe(const RawFrame& raw) {
       auto opened = DebugInfo::Open(*info, g_debuginfod.load(std::memory_order_relaxed));
       it = files.emplace(raw.module, std::move(opened)).first;
     }
-    if (DebugInfo* file = it->second.get(); file != nullptr) {
-      frames = raw.tail ? file->DescribeTail(address) : file->Describe(address);
-    }
+    return DescribeIn(it->second.get(), *info, raw);
   }
-  if (frames.empty()) {
-    Frame f;
-    f.offset = address;
-    f.tail = raw.tail;
-    frames.push_back(std::move(f));
-  }
-  for (Frame& f : frames) {
-    if (info != nullptr) f.library = info->path;
-  }
-  return frames;
+  return DescribeIn(nullptr, ModuleInfo(), raw);
 }
 
 // Under SymbolizerMutex().
@@ -72,6 +74,13 @@ void Append(const RawFrame& raw, std::vector<Frame>* out) {
 }
 
 }  // namespace
+
+std::vector<Frame> SymbolizeIn(const ModuleInfo& module, uint64_t offset, bool tail) {
+  BusyScope busy;
+  std::lock_guard<std::mutex> lock(SymbolizerMutex());
+  const auto file = DebugInfo::Open(module, g_debuginfod.load(std::memory_order_relaxed));
+  return DescribeIn(file.get(), module, {.module = 0, .offset = offset, .tail = tail});
+}
 
 std::vector<Frame> Symbolize(StackId id) {
   BusyScope busy;

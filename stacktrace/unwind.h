@@ -42,6 +42,10 @@ struct Unwinding {
 bool Unwind(const Modules& modules, const CallSite& site, uintptr_t stop_sp, int max_frames,
             Unwinding* out);
 
+// The same from where a signal interrupted a thread, by the third argument of its handler.
+bool UnwindInterrupted(const Modules& modules, const void* context, uintptr_t stop_sp,
+                       int max_frames, Unwinding* out);
+
 // Libraries were loaded or unloaded: drop caches of unwind tables. Under the core's lock.
 void UnwindTablesChanged();
 

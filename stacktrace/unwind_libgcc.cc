@@ -88,6 +88,12 @@ __attribute__((noinline)) bool Unwind(const Modules& modules, const CallSite& si
   return true;
 }
 
+// Found only while the handler of the signal runs on the same stack; else the place alone is known.
+bool UnwindInterrupted(const Modules& modules, const void* context, uintptr_t stop_sp,
+                       int max_frames, Unwinding* out) {
+  return Unwind(modules, InterruptedSite(context), stop_sp, max_frames, out);
+}
+
 void UnwindTablesChanged() {}
 
 }  // namespace hpy::stacktrace

@@ -238,9 +238,9 @@ int Step(Context* c, unw_cursor_t* cursor) {
 
 // Unwinds from the frame that the cursor is at, which is (pc, sp).
 Walked Walk(Context* c, unw_cursor_t* cursor, bool may_pass_signal, uintptr_t pc, uintptr_t sp,
-            uintptr_t stop_sp, int max_frames) {
+            uintptr_t stop_sp, int max_frames, bool interrupted = false) {
   Unwinding* out = c->out;
-  bool interrupted = false;  // pc is where a signal came, not a return address
+  // `interrupted`: pc is where a signal came, not a return address.
   for (;;) {
     const uintptr_t return_address = interrupted ? pc + 1 : pc;
     const Segment* s = c->modules->Find(return_address - 1);
@@ -341,6 +341,28 @@ bool Unwind(const Modules& modules, const CallSite& site, uintptr_t stop_sp, int
     if (walked == Walked::kLacksRegister) break;
   }
   UnwindFromHere(modules, site, stop_sp, max_frames, out);
+  return true;
+}
+
+bool UnwindInterrupted(const Modules& modules, const void* context, uintptr_t stop_sp,
+                       int max_frames, Unwinding* out) {
+  Clear(out);
+  out->repeatable = false;
+  const CallSite site = InterruptedSite(context);
+  const SavedRegisters registers = RegistersOf(context);
+  Context c{.modules = &modules, .site = &site, .registers = &registers, .out = out};
+  unw_cursor_t cursor;
+  if (unw_init_remote(&cursor, TheSpaces().uncached, &c) != 0) {
+    out->pcs[out->depth++] = site.pc;
+    out->truncated = true;
+    return true;
+  }
+  if (Walk(&c, &cursor, true, registers.rip, registers.rsp, stop_sp, max_frames, true) ==
+      Walked::kLacksRegister) {
+    // A frame that depends on a register which no callee preserves: the innermost may.
+    if (out->depth == 0) out->pcs[out->depth++] = site.pc;
+    out->truncated = true;
+  }
   return true;
 }
 

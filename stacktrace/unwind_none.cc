@@ -27,6 +27,11 @@ bool Unwind(const Modules& modules, const CallSite& site, uintptr_t, int, Unwind
   return true;
 }
 
+bool UnwindInterrupted(const Modules& modules, const void* context, uintptr_t stop_sp,
+                       int max_frames, Unwinding* out) {
+  return Unwind(modules, InterruptedSite(context), stop_sp, max_frames, out);
+}
+
 void UnwindTablesChanged() {}
 
 }  // namespace hpy::stacktrace

@@ -254,6 +254,9 @@ def test_negative_sizes(hpy_module: ModuleFactory) -> None:
         with pytest.raises(SystemError):
             mod.decode_ascii(b"abc", size, NULL)
         with pytest.raises(SystemError):
-            mod.decode_latin1(b"abc", size, NULL)
-        with pytest.raises(SystemError):
             mod.decode_fs_and_size(b"abc", size)
+    # CPython reads the bytes before it looks at the sign: with the last of these sizes, past their
+    # end, which debug mode tells of.
+    for size in -1, -5:
+        with pytest.raises(SystemError):
+            mod.decode_latin1(b"abc", size, NULL)

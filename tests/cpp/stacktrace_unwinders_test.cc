@@ -9,10 +9,13 @@
 
 #define Unwind UnwindWithNone
 #define UnwindTablesChanged UnwindTablesChangedWithNone
+#define UnwindInterrupted UnwindInterruptedWithNone
 #include "stacktrace/unwind_none.cc"  // NOLINT(build/include)
 #undef Unwind
 #undef UnwindTablesChanged
+#undef UnwindInterrupted
 #define UnwindTablesChanged UnwindTablesChangedWithLibgcc
+#define UnwindInterrupted UnwindInterruptedWithLibgcc
 #define Unwind UnwindWithLibgcc
 namespace hpy::stacktrace {
 bool Unwind(const Modules&, const CallSite&, uintptr_t, int, Unwinding*);
@@ -20,6 +23,7 @@ bool Unwind(const Modules&, const CallSite&, uintptr_t, int, Unwinding*);
 #include "stacktrace/unwind_libgcc.cc"  // NOLINT(build/include)
 #undef Unwind
 #undef UnwindTablesChanged
+#undef UnwindInterrupted
 
 namespace hpy::stacktrace::testing {
 namespace {

@@ -89,6 +89,9 @@ def append_report(json_line: str, /) -> None:
 def kinds() -> list[tuple[str, str, str, str, str]]:
     """Kind, severity, title, cause and help of each kind of violation."""
 
+def report_fault() -> bool:
+    """Reports the fault whose record is on standard input: for the helper of a fault handler."""
+
 def violation_count() -> int:
     """How many violations, leaks not among them, were reported so far."""
 
