@@ -274,7 +274,8 @@ def test_full_disk(case: Case) -> None:
 
 def test_no_descriptors_left(case: Case) -> None:
     _, found = case.fault(
-        "import resource\nmytest.keep('hello', 0)\nresource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
+        "import resource\nmytest.keep('hello', 0)\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
         "files = []\ntry:\n    while True: files.append(open('/dev/null'))\n"
         "except OSError: pass\nmytest.touch_kept(0)",
         "buffer-after-close",
