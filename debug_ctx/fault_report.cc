@@ -1,6 +1,7 @@
 // Making a report of the record of a fault.
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <map>
 #include <optional>
@@ -146,23 +147,30 @@ void CutToExtension(const Record& record, RecordedStack* at, Violation* violatio
     const auto it = record.files.find(frame.file);
     return it == record.files.end() ? std::string() : it->second.path;
   };
-  size_t cut = 0;
-  bool by_api = false;
-  for (size_t i = 0; i < frames.size(); i++) {
-    for (const std::string& own : record.filter.own_libraries) {
-      if (path(frames[i]) != own) continue;
-      cut = i + 1;
-      by_api = true;
-    }
-  }
+  const auto is_own = [&](const RecordedFrame& frame) {
+    const auto& own = record.filter.own_libraries;
+    return std::find(own.begin(), own.end(), path(frame)) != own.end();
+  };
   std::string extension;
   if (const auto it = record.stacks.find("extension"); it != record.stacks.end()) {
     extension = path(it->second.native.front());
   }
-  size_t first = cut;
-  while (first < frames.size() && path(frames[first]) != extension) first++;
-  if (first < frames.size()) cut = first;
-  if (cut == 0 || cut >= frames.size()) return;
+  size_t cut = 0;
+  while (cut < frames.size() && path(frames[cut]) != extension) cut++;
+  if (cut == frames.size()) {
+    // Another extension's: it is what called the innermost of our wrappers.
+    cut = 0;
+    while (cut < frames.size() && !is_own(frames[cut])) cut++;
+    while (cut < frames.size() && is_own(frames[cut])) cut++;
+    if (cut == frames.size()) return;
+  }
+  const bool by_api =
+      std::any_of(frames.begin(), frames.begin() + static_cast<ptrdiff_t>(cut), is_own);
+  // Where the call in progress was not known, the capture went on above our trampoline.
+  const auto trampoline =
+      std::find_if(frames.begin() + static_cast<ptrdiff_t>(cut), frames.end(), is_own);
+  frames.erase(trampoline, frames.end());
+  if (cut == 0) return;
   const stacktrace::Frame culprit = Symbolized(record, frames.front()).front();
   if (by_api) {
     violation->notes.push_back("the API function that was called here made the access");
