@@ -43,7 +43,7 @@ std::vector<Frame> DescribeIn(DebugInfo* file, const ModuleInfo& info, const Raw
     f.tail = raw.tail;
     frames.push_back(std::move(f));
   }
-  for (Frame& f : frames) f.library = info.path;
+  for (auto f = frames.begin(); f != frames.end(); ++f) f->library = info.path;
   return frames;
 }
 
