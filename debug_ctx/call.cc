@@ -63,11 +63,11 @@ CallScope::CallScope(State& state, HPyCFunction function, uintptr_t stop_sp)
   call.outer = innermost_call;
   call.previous = thread_calls.last;
   call.scope = this;
-  call.stop_sp = stop_sp;
-  call.entry = reinterpret_cast<uintptr_t>(function);
+  call.limits.stop_sp = stop_sp;
+  call.limits.callee = reinterpret_cast<uintptr_t>(function);
   call.function = state.functions.NumberOf(function);
   call.in_progress = true;
-  call.refreshed = false;
+  call.captures = false;
   call.attention = false;
   call.excused = false;
   call.refused_leaves = 0;

@@ -23,34 +23,41 @@ class CallScope;
 
 struct Call;
 
-// The handles that a call opened, to find at its end those that it leaves behind. An entry is alive
-// while its slot has the generation that it had; dead ones are dropped when the log is full, so that
-// its size follows the number of handles that are open, not of those that were opened.
+// The handles that a call opened, to find at its end those that it leaves behind. Those that are closed
+// are dropped when the log is full, so that its size follows the number of handles that are open, not of
+// those that were opened.
 class OpenLog {
  public:
-  void Push(uint32_t slot, uint32_t generation, const handles::HandleTable& table) {
-    if (entries_.size() == entries_.capacity()) Compact(table);
-    entries_.push_back({slot, generation});
+  void Push(HPy handle, const handles::HandleTable& table) {
+    if (size_ == capacity_) [[unlikely]] {
+      Compact(table);
+    }
+    handles_[size_++] = handle;
+  }
+  // A handle that is about to be closed. Most are the last one that was opened.
+  void Pop(HPy handle) {
+    if (size_ != 0 && handles_[size_ - 1]._i == handle._i) size_--;
   }
   template <typename F>
   void ForEachOpen(const handles::HandleTable& table, F f) const {
-    for (const Entry& entry : entries_) {
-      handles::Slot& slot = table.slot_at(entry.slot);
-      if (slot.generation == entry.generation) f(slot);
+    for (size_t i = 0; i < size_; i++) {
+      if (handles::Slot* slot = table.Resolve(handles_[i])) f(*slot);
     }
   }
   void Clear() {
-    entries_.clear();
-    if (entries_.capacity() > kKeep) std::vector<Entry>().swap(entries_);
+    size_ = 0;
+    if (capacity_ > kKeep) {
+      handles_.reset();
+      capacity_ = 0;
+    }
   }
 
  private:
   static constexpr size_t kKeep = 1024;
-  struct Entry {
-    uint32_t slot, generation;
-  };
   void Compact(const handles::HandleTable& table);
-  std::vector<Entry> entries_;
+  std::unique_ptr<HPy[]> handles_;
+  size_t size_ = 0;
+  size_t capacity_ = 0;
 };
 
 // HPy_LeavePythonExecution, from there to the re-entry.
@@ -68,11 +75,11 @@ struct Call {
   Call* outer = nullptr;     // the call that was innermost on this thread when this one began
   Call* previous = nullptr;  // the one that began before it on this thread and has not ended
   const CallScope* scope = nullptr;  // in the frame of the trampoline
-  uintptr_t stop_sp = 0;             // stack pointer of the trampoline: captures end below it
-  uintptr_t entry = 0;               // address of the extension's function
-  uint32_t function = 0;             // its number
+  // Captures end below the trampoline; its callee is the extension's function.
+  stacktrace::CaptureLimits limits;
+  uint32_t function = 0;  // its number
   bool in_progress = false;
-  bool refreshed = false;       // libraries were looked at since the call began
+  bool captures = false;        // stacks are on, and libraries were looked at since the call began
   bool pending_before = false;  // an exception was set when the function was called
   bool attention = false;       // at its return there is more to do than to take the result
   bool excused = false;  // a result that does not agree with the exception is no mistake of its own
@@ -134,8 +141,8 @@ struct ThreadCalls {
 // The innermost call in progress on this thread. Null where the API may not be called: in none, while
 // Python execution is left, and in an HPy_tp_traverse or HPy_tp_destroy. With stacks that are swapped
 // (greenlets) it may be another than the one that is running: then the walk in innermost.h corrects it.
-extern thread_local Call* innermost_call HPY_DEBUG_TLS;
-extern thread_local ThreadCalls thread_calls HPY_DEBUG_TLS;
+extern constinit thread_local Call* innermost_call HPY_DEBUG_TLS;
+extern constinit thread_local ThreadCalls thread_calls HPY_DEBUG_TLS;
 
 // One call of an extension's function, from the trampoline: takes a context, gives it back.
 class CallScope {

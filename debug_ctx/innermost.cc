@@ -33,15 +33,15 @@ Call* FindInnermost(const stacktrace::CallSite& site) {
   std::vector<Call*> calls;
   for (Call* call = thread_calls.last; call != nullptr; call = call->previous) {
     const auto scope = reinterpret_cast<uintptr_t>(call->scope);
-    if (scope >= site.sp && scope < call->stop_sp && call->scope->Holds(call)) {
+    if (scope >= site.sp && scope < call->limits.stop_sp && call->scope->Holds(call)) {
       calls.push_back(call);
     }
   }
   std::sort(calls.begin(), calls.end(),
-            [](const Call* a, const Call* b) { return a->stop_sp < b->stop_sp; });
+            [](const Call* a, const Call* b) { return a->limits.stop_sp < b->limits.stop_sp; });
   for (Call* call : calls) {
     // Where the stack cannot be walked so far, the memory of the frame is all that there is.
-    if (HasFrame(site, call->stop_sp) != Found::kNo) return call;
+    if (HasFrame(site, call->limits.stop_sp) != Found::kNo) return call;
   }
   return nullptr;
 }

@@ -1,6 +1,7 @@
 // Contexts, and the opening and closing of handles.
 #include "debug_ctx/state.h"
 
+#include <algorithm>
 #include <new>
 #include <utility>
 
@@ -34,12 +35,17 @@ constinit thread_local ThreadCalls thread_calls;
 
 void OpenLog::Compact(const handles::HandleTable& table) {
   size_t alive = 0;
-  for (const Entry& entry : entries_) {
-    if (table.slot_at(entry.slot).generation == entry.generation) entries_[alive++] = entry;
+  for (size_t i = 0; i < size_; i++) {
+    if (table.Resolve(handles_[i]) != nullptr) handles_[alive++] = handles_[i];
   }
-  entries_.resize(alive);
   // More than half of them alive: the next round would come too soon.
-  if (alive * 2 >= entries_.capacity()) entries_.reserve(alive * 2 + 32);
+  if (alive * 2 >= capacity_) {
+    capacity_ = alive * 2 + 32;
+    std::unique_ptr<HPy[]> larger(new HPy[capacity_]);
+    std::copy_n(handles_.get(), alive, larger.get());
+    handles_ = std::move(larger);
+  }
+  size_ = alive;
 }
 
 State::State(Host& h, HPyContext* u, leakdetector::FrameFilter f)
@@ -60,6 +66,7 @@ State::State(Host& h, HPyContext* u, leakdetector::FrameFilter f)
 #include "hpy/abi/context.inc"
   FillFunctions(ctx);
   root_.call.state = this;
+  root_.call.first_order = UINT64_MAX;  // whatever is closed through it was opened by others
 }
 
 State::~State() {
@@ -120,28 +127,18 @@ void State::GiveBack(DebugContext* context) {
   free_tail_ = context;
 }
 
-StoryId State::Capture(Call& call, const stacktrace::CallSite& site) {
-  if (settings.stack_depth == 0) return stacktrace::kNoStack;
-  if (!call.refreshed) {
-    stacktrace::Refresh();
-    call.refreshed = true;
-  }
-  return stacktrace::Capture(site, {call.stop_sp, call.entry, settings.stack_depth});
+bool State::BeginCaptures(Call& call) {
+  if (settings.stack_depth == 0) return false;
+  stacktrace::Refresh();
+  call.captures = true;
+  call.limits.max_frames = settings.stack_depth;
+  return true;
 }
 
-HPy State::Open(HPy wrapped, Call& call, const stacktrace::CallSite& site) {
-  if (HPy_IsNull(wrapped)) return HPy_NULL;
-  const HPy handle = table.Open(wrapped, Capture(call, site), call.function);
-  if (HPy_IsNull(handle)) {
-    universal->ctx_Close(universal, wrapped);
-    universal->ctx_Err_NoMemory(universal);
-    return HPy_NULL;
-  }
-  const uint64_t bits = static_cast<uint64_t>(handle._i);
-  call.log.Push(static_cast<uint32_t>(bits) >> handles::kSlotShift,
-                static_cast<uint32_t>(bits >> handles::kGenerationShift), table);
-  if (call.in_progress) call.open++;
-  return handle;
+HPy State::NoRoom(HPy wrapped) {
+  universal->ctx_Close(universal, wrapped);
+  universal->ctx_Err_NoMemory(universal);
+  return HPy_NULL;
 }
 
 HPy State::OpenRecord(handles::HandleTable& records, void* record, Call& call,
@@ -149,18 +146,15 @@ HPy State::OpenRecord(handles::HandleTable& records, void* record, Call& call,
   const HPy handle =
       records.Open(HPy{reinterpret_cast<intptr_t>(record)}, Capture(call, site), call.function);
   if (!HPy_IsNull(handle) && call.in_progress) {
-    const uint64_t bits = static_cast<uint64_t>(handle._i);
     OpenLog& log = &records == &builders ? call.builders : call.trackers;
-    log.Push(static_cast<uint32_t>(bits) >> handles::kSlotShift,
-             static_cast<uint32_t>(bits >> handles::kGenerationShift), records);
+    log.Push(handle, records);
     call.made_records = true;
   }
   return handle;
 }
 
-HPy State::Close(Slot* slot, Call& call, StoryId story, Ending ending) {
+HPy State::CloseWithMore(Slot* slot, StoryId story, Ending ending) {
   const HPy wrapped = slot->wrapped();
-  if (call.in_progress && slot->order >= call.first_order) call.open--;
   const bool keep = keep_closed;
   CloseSlot(slot, story, ending, keep);
   return keep ? universal->ctx_Dup(universal, wrapped) : wrapped;

@@ -61,14 +61,43 @@ class State {
 
   // Wraps a handle of the universal context that the extension is going to own. Null stays null; null
   // with MemoryError set when the table is full.
-  HPy Open(HPy wrapped, Call& call, const stacktrace::CallSite& site);
+  HPy Open(HPy wrapped, Call& call, const stacktrace::CallSite& site) {
+    if (HPy_IsNull(wrapped)) [[unlikely]] {
+      return HPy_NULL;
+    }
+    const HPy handle = table.Open(wrapped, Capture(call, site), call.function);
+    if (HPy_IsNull(handle)) [[unlikely]] {
+      return NoRoom(wrapped);
+    }
+    call.log.Push(handle, table);
+    call.open++;
+    return handle;
+  }
   // Ends an open handle that the extension owned and returns what it wrapped, which the caller owns now.
-  HPy Close(handles::Slot* slot, Call& call, StoryId story, handles::Ending ending);
+  [[gnu::always_inline]] HPy Close(handles::Slot* slot, Call& call, StoryId story,
+                                   handles::Ending ending) {
+    if (slot->order >= call.first_order) {
+      call.open--;
+      call.log.Pop(table.HandleOf(*slot));
+    }
+    if (slot->has_buffer || keep_closed) [[unlikely]] {
+      return CloseWithMore(slot, story, ending);
+    }
+    const HPy wrapped = slot->wrapped();
+    table.Close(slot, story, ending);
+    return wrapped;
+  }
   // Opens a handle in `builders` or `trackers`, for a record that its slot owns from then on. Null
   // when the table is full.
   HPy OpenRecord(handles::HandleTable& records, void* record, Call& call,
                  const stacktrace::CallSite& site);
-  StoryId Capture(Call& call, const stacktrace::CallSite& site);
+  // The stack of a call of the API; no number when stacks are switched off.
+  StoryId Capture(Call& call, const stacktrace::CallSite& site) {
+    if (!call.captures && !BeginCaptures(call)) [[unlikely]] {
+      return stacktrace::kNoStack;
+    }
+    return stacktrace::Capture(site, call.limits);
+  }
 
   // The bytes of an open handle's object for the extension: a copy that lives as long as the handle. Null
   // with MemoryError set.
@@ -116,6 +145,9 @@ class State {
 
  private:
   static void Drop(void* state, handles::Slot& slot);
+  bool BeginCaptures(Call& call);
+  HPy NoRoom(HPy wrapped);
+  HPy CloseWithMore(handles::Slot* slot, StoryId story, handles::Ending ending);
 
   // A context that was given back is found to be stale in the 64 calls that follow at least.
   static constexpr int kContextsBetweenUses = 64;

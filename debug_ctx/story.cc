@@ -39,9 +39,9 @@ Stack AtStack(const Place& place) {
   if (place.site == nullptr) {
     stack = FunctionStack(place.state, place.call.function);
   } else {
-    stack = Filtered(
-        place.state,
-        stacktrace::Capture(*place.site, {place.call.stop_sp, place.call.entry, kFramesOfMistake}));
+    stack = Filtered(place.state, stacktrace::Capture(
+                                      *place.site, {place.call.limits.stop_sp,
+                                                    place.call.limits.callee, kFramesOfMistake}));
   }
   if (place.state.settings.python_stacks) {
     stack.python = place.state.host.PythonFrames(kPythonFrames);

@@ -10,6 +10,9 @@
 
 namespace hpy::debug_ctx {
 
+using handles::Ending;
+using handles::Slot;
+
 namespace {
 
 // The handles of an array, unwrapped. `position` is that of the array among the parameters.
@@ -55,12 +58,28 @@ HPy CallWithArray(HPyContext* ctx, HPy callable, const HPy* args, size_t nargs, 
   return api.Wrap(result);
 }
 
+// HPy_Close of anything but an open handle that the extension owns.
+[[gnu::noinline, gnu::cold]] void CheckAndClose(HPyContext* ctx, HPy handle,
+                                                stacktrace::CallSite site) {
+  ApiCall api(ctx, table::Slot_ctx_Close::kInfo, site);
+  if (api.ok()) api.Close(handle);
+}
+
 }  // namespace
 
 void Wrapper<table::Slot_ctx_Close>::Call(HPyContext* ctx, HPy handle) {
   const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
-  ApiCall api(ctx, table::Slot_ctx_Close::kInfo, site);
-  if (api.ok()) api.Close(handle);
+  debug_ctx::Call& call = DebugContext::From(ctx)->call;
+  State& state = *call.state;
+  Slot* const slot = &call == innermost_call ? state.table.Resolve(handle) : nullptr;
+  if (slot == nullptr || !slot->is_owned()) [[unlikely]] {
+    CheckAndClose(ctx, handle, site);
+    return;
+  }
+  const StoryId story = state.Capture(call, site);
+  const HPy wrapped = state.Close(slot, call, story, Ending::kClosed);
+  state.universal->ctx_Close(state.universal, wrapped);
+  innermost_call = &call;
 }
 
 HPy Wrapper<table::Slot_ctx_Tuple_FromArray>::Call(HPyContext* ctx, const HPy* items,

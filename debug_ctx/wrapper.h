@@ -61,13 +61,30 @@ struct UniformCall<S, R (*)(HPyContext*, A...)> {
     }
   }
 
+  // The common way: every handle is open. `arguments` are unwrapped in place; where one is not an open
+  // handle, false is returned.
+  template <typename T>
+  static bool Resolve(const handles::HandleTable& table, T& argument) {
+    if constexpr (kIsHandle<T>) {
+      const handles::Slot* slot = table.Resolve(argument);
+      if (slot == nullptr) [[unlikely]] {
+        return false;
+      }
+      argument = slot->wrapped();
+    }
+    return true;
+  }
+
+  // The other way: an argument may be null, or something is wrong.
   template <size_t... I>
-  static R Go(ApiCall& api, std::index_sequence<I...>, A... arguments) {
+  [[gnu::noinline, gnu::cold]] static R Check(HPyContext* ctx, stacktrace::CallSite site,
+                                              std::index_sequence<I...>, A... arguments) {
+    ApiCall api(ctx, S::kInfo, site);
+    // Before any handle is looked at: this thread may not hold the interpreter.
+    if (!api.ok()) return Refuse<S>();
     // Braces: unwrapped from left to right, so that the first mistake is the one reported.
     std::tuple<A...> unwrapped{Unwrap<static_cast<int>(I) + 1, A>(api, arguments)...};
-    if (!api.ok()) [[unlikely]] {
-      return Refuse<S>();
-    }
+    if (!api.ok()) return Refuse<S>();
     HPyContext* const universal = api.universal();
     if constexpr (std::is_void_v<R>) {
       (universal->*S::kMember)(universal, std::get<I>(unwrapped)...);
@@ -85,12 +102,29 @@ struct UniformCall<S, R (*)(HPyContext*, A...)> {
 
   static R Call(HPyContext* ctx, A... arguments) {
     const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
-    ApiCall api(ctx, S::kInfo, site);
-    // Before any handle is looked at: this thread may not hold the interpreter.
-    if (!api.ok()) [[unlikely]] {
-      return Refuse<S>();
+    debug_ctx::Call& call = DebugContext::From(ctx)->call;
+    State& state = *call.state;
+    std::tuple<A...> given(arguments...);
+    if (&call != innermost_call || !(Resolve(state.table, arguments) && ...)) [[unlikely]] {
+      return std::apply(
+          [&](A... as_given) {
+            return Check(ctx, site, std::index_sequence_for<A...>{}, as_given...);
+          },
+          given);
     }
-    return Go(api, std::index_sequence_for<A...>{}, arguments...);
+    HPyContext* const universal = state.universal;
+    if constexpr (std::is_void_v<R>) {
+      (universal->*S::kMember)(universal, arguments...);
+      innermost_call = &call;  // see ApiCall::Back()
+    } else {
+      const R result = (universal->*S::kMember)(universal, arguments...);
+      innermost_call = &call;
+      if constexpr (kIsHandle<R>) {
+        return state.Open(result, call, site);
+      } else {
+        return result;
+      }
+    }
   }
 };
 

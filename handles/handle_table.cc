@@ -92,10 +92,6 @@ Validity HandleTable::Classify(HPy handle) const {
   return Resolve(handle) != nullptr ? Validity::kOpen : Validity::kClosed;
 }
 
-HPy HandleTable::HandleOf(const Slot& slot) const {
-  return Value(slot.is_open() ? slot.generation : slot.generation - 1, index_of(slot));
-}
-
 const Slot* HandleTable::FindSameObject(const Slot& slot) const {
   for (uint32_t i = 0; i < used_; i++) {
     if (slots_[i].is_open() && RefersToSameObject(slot.object, slots_[i], next_order_)) {

@@ -42,7 +42,8 @@ class HandleTable {
   HandleTable& operator=(const HandleTable&) = delete;
 
   // A new handle. Fails (a null handle) only when `max_slots` are open, or memory is exhausted.
-  HPy Open(HPy wrapped, uint32_t stack, uint32_t function, Origin origin = Origin::kOwned) {
+  [[gnu::always_inline]] HPy Open(HPy wrapped, uint32_t stack, uint32_t function,
+                                  Origin origin = Origin::kOwned) {
     const uint32_t index = TakeSlot();
     if (index == kNoSlot) [[unlikely]] {
       return HPy_NULL;
@@ -76,7 +77,7 @@ class HandleTable {
 
   // Ends the handle of an open slot. The caller releases what it referred to, unless `keep`: then it
   // stays referred to until the slot is used again.
-  void Close(Slot* slot, uint32_t stack, Ending ending, bool keep = false) {
+  [[gnu::always_inline]] void Close(Slot* slot, uint32_t stack, Ending ending, bool keep = false) {
     const uint32_t index = index_of(*slot);
     const uint64_t order = slot->order;
     (order >= newest_->first_order ? *newest_ : GenerationOf(order)).open--;
@@ -110,7 +111,10 @@ class HandleTable {
     return slot.generation == generation || slot.generation == generation + 1;
   }
 
-  HPy HandleOf(const Slot& slot) const;  // the value of the slot's present or last handle
+  // The value of the slot's present or last handle.
+  HPy HandleOf(const Slot& slot) const {
+    return Value(slot.is_open() ? slot.generation : slot.generation - 1, index_of(slot));
+  }
 
   // An open slot other than `slot` with the object that the closed `slot` referred to, or null.
   // Walks the table.

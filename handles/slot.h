@@ -61,6 +61,7 @@ struct alignas(32) Slot {
   uint64_t has_buffer : 1;  // a copy of its bytes was given out: see buffers.h
 
   bool is_open() const { return (generation & 1) != 0; }
+  bool is_owned() const { return origin == static_cast<uint32_t>(Origin::kOwned); }
   HPy wrapped() const { return HPy{static_cast<intptr_t>(object)}; }
 };
 static_assert(sizeof(Slot) == 32, "a handle costs 32 bytes");

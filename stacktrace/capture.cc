@@ -96,20 +96,20 @@ StackId Unwound(const MemoKey& key) {
 
 // The second of two chances: rarer places of the memo, then the unwinder.
 __attribute__((noinline)) StackId CaptureElsewhere(uintptr_t pc, uintptr_t sp, uintptr_t fp,
-                                                   uintptr_t stop_sp, uintptr_t callee,
-                                                   int max_frames) {
+                                                   const CaptureLimits& limits) {
   if (t_busy != 0) {
     g_reentered.fetch_add(1, std::memory_order_relaxed);
     return kNoStack;
   }
-  const uintptr_t below = stop_sp > sp ? stop_sp - sp : 0;
-  const MemoKey key{.pc = pc,
-                    .sp = sp,
-                    .fp = fp,
-                    .callee = callee,
-                    // No stack is as large as 4 GiB: a stop that far away is on another one.
-                    .stop_delta = below > UINT32_MAX ? 0 : static_cast<uint32_t>(below),
-                    .max_frames = static_cast<uint16_t>(std::clamp(max_frames, 1, kMaxFrames))};
+  const uintptr_t below = limits.stop_sp > sp ? limits.stop_sp - sp : 0;
+  const MemoKey key{
+      .pc = pc,
+      .sp = sp,
+      .fp = fp,
+      .callee = limits.callee,
+      // No stack is as large as 4 GiB: a stop that far away is on another one.
+      .stop_delta = below > UINT32_MAX ? 0 : static_cast<uint32_t>(below),
+      .max_frames = static_cast<uint16_t>(std::clamp(limits.max_frames, 1, kMaxFrames))};
   if (const Memo* memo = t_memo; memo != nullptr) {
     BusyScope busy;
     const StackId id = memo->FindElsewhere(key, g_epoch.load(std::memory_order_acquire));
@@ -118,25 +118,49 @@ __attribute__((noinline)) StackId CaptureElsewhere(uintptr_t pc, uintptr_t sp, u
   return Unwound(key);
 }
 
+// Limits as an entry has them (MemoEntry::shape).
+uint64_t ShapeOf(const CaptureLimits& limits, uintptr_t sp) {
+  return MemoEntry::Limits(static_cast<uint32_t>(limits.stop_sp - sp),
+                           static_cast<uint32_t>(limits.max_frames));
+}
+
+// Deep stacks, and tail calls. (Not inline: it would cost the others six saved registers.)
+__attribute__((noinline)) StackId CaptureRare(uintptr_t pc, uintptr_t sp, uintptr_t fp,
+                                              const CaptureLimits& limits) {
+  StackId id = kNoStack;
+  const MemoEntry* e = t_memo->Find(pc, sp);
+  if (e != nullptr && Memo::Matches(*e, sp, fp, ShapeOf(limits, sp), limits.callee,
+                                    g_epoch.load(std::memory_order_acquire))) {
+    id = e->id;
+  }
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  t_busy = 0;
+  return id != kNoStack ? id : CaptureElsewhere(pc, sp, fp, limits);
+}
+
 }  // namespace
 
-StackId CaptureRegisters(uintptr_t pc, uintptr_t sp, uintptr_t fp, uintptr_t stop_sp,
-                         uintptr_t callee, int max_frames) {
+StackId CaptureRegisters(uintptr_t pc, uintptr_t sp, uintptr_t fp, const CaptureLimits& limits) {
   const Memo* memo = t_memo;
-  const uintptr_t below = stop_sp - sp;
   // Ordinary limits only; the others find their entry on the second way.
-  if (memo != nullptr && t_busy == 0 && below - 1 < UINT32_MAX) [[likely]] {
-    t_busy = 1;
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-    const StackId id =
-        memo->Find(pc, sp, fp, static_cast<uint32_t>(below), callee,
-                   static_cast<uint32_t>(max_frames), g_epoch.load(std::memory_order_acquire));
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-    t_busy = 0;
-    if (id != kNoStack) [[likely]]
-      return id;
+  if (memo == nullptr || t_busy != 0 || limits.stop_sp - sp - 1 >= UINT32_MAX) [[unlikely]] {
+    return CaptureElsewhere(pc, sp, fp, limits);
   }
-  return CaptureElsewhere(pc, sp, fp, stop_sp, callee, max_frames);
+  t_busy = 1;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  const MemoEntry* e = memo->Find(pc, sp);
+  StackId id = kNoStack;
+  if (e != nullptr) [[likely]] {
+    if (Memo::MatchesOften(*e, sp, fp, ShapeOf(limits, sp),
+                           g_epoch.load(std::memory_order_acquire))) [[likely]] {
+      id = e->id;
+    } else if ((e->shape & MemoEntry::kRare) != 0) {
+      return CaptureRare(pc, sp, fp, limits);
+    }
+  }
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  t_busy = 0;
+  return id != kNoStack ? id : CaptureElsewhere(pc, sp, fp, limits);
 }
 
 int CaptureAddresses(const CallSite& site, const CaptureLimits& limits, uintptr_t* pcs, int max) {

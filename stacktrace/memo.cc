@@ -71,10 +71,20 @@ uint64_t Memo::Difference(const MemoEntry& e, const MemoKey& key) {
   return 0;  // the epoch: the same answer must be found anew
 }
 
-// All words but the first. (Not inline: it would cost the short stacks six saved registers.)
-__attribute__((noinline)) bool Memo::MatchesMore(const MemoEntry& e, uintptr_t sp) {
+bool Memo::Matches(const MemoEntry& e, uintptr_t sp, uintptr_t fp, uint64_t limits,
+                   uintptr_t callee, uint32_t epoch) {
+  const uint64_t shape = e.shape ^ limits;
+  if (shape > MemoEntry::kShape) return false;
+  if ((shape & MemoEntry::kRare) == 0) return MatchesOften(e, sp, fp, limits, epoch);
+  if (e.epoch != epoch && e.epoch != 0) return false;
+  if ((shape & MemoEntry::kReadFp) != 0 && e.fp != fp) return false;
+  if ((shape & MemoEntry::kTail) != 0 && e.last.callee != callee) return false;
+  const int count = e.count();
+  if (count == 0) return true;
+  if (StackWordAt(sp, e.offset0) != e.value0) return false;
+  if (count == 1) return true;
   const uintptr_t* values = e.last.more;
-  const uintptr_t* const end = values + (e.count() - 1);
+  const uintptr_t* const end = values + (count - 1);
   const auto* offsets = reinterpret_cast<const int32_t*>(end);
 #pragma GCC unroll 4
   for (; values != end; ++values, ++offsets) {
@@ -182,16 +192,17 @@ void Memo::Insert(const MemoKey& key, uint32_t epoch, uint32_t now, const Unwind
   entry.id = id;
   entry.shape = MemoEntry::Limits(key.stop_delta, key.max_frames) |
                 static_cast<uint64_t>(u.word_count) | (u.read_fp ? MemoEntry::kReadFp : 0) |
-                (tail ? MemoEntry::kTail : 0);
+                (tail ? MemoEntry::kTail : 0) |
+                (tail || u.word_count == 0 || u.word_count > 2 ? MemoEntry::kRare : 0);
   if (u.word_count > 0) {
     entry.offset0 = offsets[0];
     entry.value0 = u.words[0].value;
   }
   if (tail) {
     entry.last.callee = key.callee;
-  } else if (u.word_count == 2) {
-    entry.offset1 = offsets[1];
-    entry.last.value1 = u.words[1].value;
+  } else if (u.word_count == 1 || u.word_count == 2) {
+    entry.offset1 = offsets[u.word_count - 1];
+    entry.last.value1 = u.words[u.word_count - 1].value;
   } else if (u.word_count > 2) {
     auto* more = static_cast<uintptr_t*>(malloc(MoreBytes(u.word_count)));
     if (more == nullptr) return;

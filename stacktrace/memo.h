@@ -29,10 +29,12 @@ struct MemoKey {
   uint16_t max_frames;
 };
 
-// One cache line. The words: sp + 8 * offset held value.
+// One cache line. The words: sp + 8 * offset held value. Where there is one word, it stands in both places:
+// so most entries are compared without asking how many there are.
 struct alignas(64) MemoEntry {
   // The lower half of `shape`: the number of words, and
-  static constexpr uint64_t kCount = 0x3fff;
+  static constexpr uint64_t kCount = 0x1fff;
+  static constexpr uint64_t kRare = 1u << 13;  // kTail, no words, or three and more
   static constexpr uint64_t kReadFp = 1u << 14;
   static constexpr uint64_t kTail = 1u << 15;
   static constexpr uint64_t kShape = 0xffff;
@@ -70,21 +72,21 @@ class Memo {
   Memo(const Memo&) = delete;
   Memo& operator=(const Memo&) = delete;
 
-  // The entry that lies where most do, if it is the right one: the whole hot path, and small for
-  // that reason. kNoStack: ask FindElsewhere().
-  __attribute__((always_inline)) StackId Find(uintptr_t pc, uintptr_t sp, uintptr_t fp,
-                                              uint32_t stop_delta, uintptr_t callee,
-                                              uint32_t max_frames, uint32_t epoch) const {
+  // The entry that lies where most do, if it is for this pc and sp, else null: with MatchesOften() the
+  // whole hot path, and small for that reason.
+  const MemoEntry* Find(uintptr_t pc, uintptr_t sp) const {
     const MemoEntry* e = buckets_[First(pc, sp)].entries;
-    if (e->pc != pc || e->sp != sp) {
-      ++e;
-      if (e->pc != pc || e->sp != sp) return kNoStack;
-    }
-    return Matches(*e, sp, fp, MemoEntry::Limits(stop_delta, max_frames), callee, epoch) ? e->id
-                                                                                         : kNoStack;
+    if (e->pc == pc && e->sp == sp) return e;
+    ++e;
+    return e->pc == pc && e->sp == sp ? e : nullptr;
   }
-  // The number of the stack, or kNoStack if the memo does not know. Like Find(), it reads only
-  // addresses that the unwinder would read too.
+  // Whether an entry of this pc and sp holds. Often: unless it is kRare, which is false too.
+  static bool MatchesOften(const MemoEntry& e, uintptr_t sp, uintptr_t fp, uint64_t limits,
+                           uint32_t epoch);
+  static bool Matches(const MemoEntry& e, uintptr_t sp, uintptr_t fp, uint64_t limits,
+                      uintptr_t callee, uint32_t epoch);
+  // The number of the stack, or kNoStack if the memo does not know. Only addresses are read that the
+  // unwinder would read too.
   StackId FindElsewhere(const MemoKey& key, uint32_t epoch) const;
 
   // Remembers an unwinding, if it can be. `epoch` is kEveryEpoch for one that no unloading can
@@ -116,9 +118,6 @@ class Memo {
     const uint32_t first = (First(pc, sp) + static_cast<uint32_t>(salt >> 32)) & mask_;
     return {first, first ^ Distance(pc, sp)};
   }
-  static bool Matches(const MemoEntry& e, uintptr_t sp, uintptr_t fp, uint64_t limits,
-                      uintptr_t callee, uint32_t epoch);
-  static bool MatchesMore(const MemoEntry& e, uintptr_t sp);
   static uint64_t Difference(const MemoEntry& e, const MemoKey& key);
   bool IsFree(const MemoEntry& e, uint32_t now) const;
   bool Place(MemoEntry* entry, Pair where, uint32_t now);
@@ -142,21 +141,13 @@ __attribute__((no_sanitize_address, no_sanitize_thread)) inline uintptr_t StackW
                                         static_cast<uintptr_t>(static_cast<intptr_t>(offset) * 8));
 }
 
-// That pc and sp are the same has been seen already.
-__attribute__((always_inline)) inline bool Memo::Matches(const MemoEntry& e, uintptr_t sp,
-                                                         uintptr_t fp, uint64_t limits,
-                                                         uintptr_t callee, uint32_t epoch) {
+inline bool Memo::MatchesOften(const MemoEntry& e, uintptr_t sp, uintptr_t fp, uint64_t limits,
+                               uint32_t epoch) {
   const uint64_t shape = e.shape ^ limits;
-  if (shape > MemoEntry::kShape) return false;
+  if (shape > MemoEntry::kShape || (shape & MemoEntry::kRare) != 0) return false;
   if (e.epoch != epoch && e.epoch != 0) return false;
   if ((shape & MemoEntry::kReadFp) != 0 && e.fp != fp) return false;
-  if ((shape & MemoEntry::kTail) != 0 && e.last.callee != callee) return false;
-  const uint64_t count = shape & MemoEntry::kCount;
-  if (count == 0) return true;
-  if (StackWordAt(sp, e.offset0) != e.value0) return false;
-  if (count == 1) return true;
-  if (count == 2) return StackWordAt(sp, e.offset1) == e.last.value1;
-  return MatchesMore(e, sp);
+  return StackWordAt(sp, e.offset0) == e.value0 && StackWordAt(sp, e.offset1) == e.last.value1;
 }
 
 }  // namespace hpy::stacktrace

@@ -145,14 +145,11 @@ struct Stats {
 };
 Stats GetStats();
 
-// Implementation only: everything in registers, so that nothing of the hot path goes through
-// memory.
-StackId CaptureRegisters(uintptr_t pc, uintptr_t sp, uintptr_t fp, uintptr_t stop_sp,
-                         uintptr_t callee, int max_frames);
+// Implementation only: the registers in registers, so that the hot path needs no others.
+StackId CaptureRegisters(uintptr_t pc, uintptr_t sp, uintptr_t fp, const CaptureLimits& limits);
 
 inline StackId Capture(const CallSite& site, const CaptureLimits& limits) {
-  return CaptureRegisters(site.pc, site.sp, site.fp, limits.stop_sp, limits.callee,
-                          limits.max_frames);
+  return CaptureRegisters(site.pc, site.sp, site.fp, limits);
 }
 
 }  // namespace hpy::stacktrace
