@@ -164,6 +164,37 @@ def test_violation_fails_the_test_that_made_it(suite: PytestSuite) -> None:
     assert summary_of(result) == "SUMMARY: hpy.debug: 4 use-after-close (4 sites), 1 double-close"
 
 
+def test_builders_and_trackers_are_charged_too(suite: PytestSuite) -> None:
+    result = suite(
+        "--hpy-debug",
+        test_it="""
+            import pytest, suspect
+
+            @pytest.fixture
+            def leaks(): suspect.leak_tracker(1)
+
+            def test_builder():
+                suspect.leak_builder(1)
+                suspect.leak_builder(2)
+
+            def test_fixture(leaks): pass
+
+            @pytest.mark.hpy_allow("builder-leak")
+            def test_allowed(): suspect.leak_builder(1)
+
+            @pytest.mark.hpy_leaks(limit=1)
+            def test_limit(): suspect.leak_tracker(1)
+        """,
+    )
+    result.assert_outcomes(passed=3, failed=1, errors=1)
+    text = section_of(result, "test_builder")
+    assert text.startswith("2 builder-leak: the test left open what it did not close\n")
+    assert f"{place('leaks a builder')}leak_builder_impl" in text
+    text = section_of(result, "ERROR at teardown of test_fixture")
+    assert text.startswith("1 tracker-leak: the fixture 'leaks' left open what it did not close\n")
+    assert summary_of(result) == ("SUMMARY: hpy.debug: 2 builder-leak (2 sites), 1 tracker-leak")
+
+
 def test_leak_beside_another_failure_is_told(suite: PytestSuite) -> None:
     result = suite(
         "--hpy-debug",

@@ -73,6 +73,20 @@ static HPy close_twice_impl(HPyContext *ctx, HPy self, HPy arg)
     return HPy_Dup(ctx, arg);
 }
 
+HPyDef_METH(leak_builder, "leak_builder", HPyFunc_O)
+static HPy leak_builder_impl(HPyContext *ctx, HPy self, HPy arg)
+{
+    HPyListBuilder_New(ctx, 1);  /* leaks a builder */
+    return HPy_Dup(ctx, ctx->h_None);
+}
+
+HPyDef_METH(leak_tracker, "leak_tracker", HPyFunc_O)
+static HPy leak_tracker_impl(HPyContext *ctx, HPy self, HPy arg)
+{
+    HPyTracker_Add(ctx, HPyTracker_New(ctx, 1), HPy_Dup(ctx, arg));  /* leaks a tracker */
+    return HPy_Dup(ctx, ctx->h_None);
+}
+
 /* Objects that keep a handle open until they die. */
 typedef struct { HPy held; } Holder;
 HPyType_HELPERS(Holder)
