@@ -17,8 +17,6 @@ HPY_ABIS = ["debug"]
 
 EXAMPLES = tree.PACKAGE / "debug" / "examples"
 KINDS = [kind.name for kind in kinds.all_kinds()]
-# Until their checks are there.
-NOT_YET = {"buffer-after-close", "buffer-write", "buffer-overrun"}
 
 
 def run(
@@ -38,7 +36,7 @@ def run(
     return done, [json.loads(line)["kind"] for line in lines]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in NOT_YET])
+@pytest.mark.parametrize("kind", KINDS)
 def test_wrong(
     hpy_module: ModuleFactory, run_python: PythonRunner, tmp_path: Path, kind: str
 ) -> None:
