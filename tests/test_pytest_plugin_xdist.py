@@ -27,15 +27,14 @@ def test_two_hundred_tests_and_a_worker_that_dies(
         "-n2",
         others=("xdist",),
         test_it="""
-            import pytest, suspect, hpy.debug
+            import pytest, suspect
 
             @pytest.mark.parametrize("i", range(200))
             def test_many(i):
                 if i % 20 == 7:
                     suspect.leak(f"number {i}")
                 if i == 100:
-                    hpy.debug.configure(on_violation="abort")
-                    suspect.use(1)
+                    suspect.read_after_close("secret")
         """,
     )
     result.assert_outcomes(passed=189, failed=11)
@@ -47,23 +46,42 @@ def test_two_hundred_tests_and_a_worker_that_dies(
         assert f"handle: 'number {i}' (str)" in report
     crash = section_of(result, "test_it.py")
     assert "crashed while running 'test_it.py::test_many[100]'" in crash
-    assert "hpy.debug had found: 1 use-after-close\n" in crash
+    assert "hpy.debug had found: 1 buffer-after-close\n" in crash
     report = crash.partition("-- hpy.debug --")[2]
-    assert "error[use-after-close]: HPy_Add was given a handle that is already closed" in report
-    assert "return HPy_Add(ctx, arg, h);  /* uses */" in report
+    assert "error[buffer-after-close]: " in report
+    assert "return HPyLong_FromLong(ctx, letters[0]);  /* reads */" in report
     assert "in test_many" in report
     report_file = suite.path / "out.jsonl"
-    expected = f"1 use-after-close, 10 handle-leak (1 site), report: {report_file}"
+    expected = f"1 buffer-after-close, 10 handle-leak (1 site), report: {report_file}"
     assert summary_of(result) == f"SUMMARY: hpy.debug: {expected}"
     lines = section_of(result, "HPy debug mode").splitlines()
     assert lines[0].startswith("10 handle-leak at ")
     assert lines[0].endswith(" and 7 more")
-    assert lines[1].endswith("in use_impl, by test_it.py::test_many[100]")
+    assert lines[1].endswith("in read_after_close_impl, by test_it.py::test_many[100]")
     # Everything is in the one report file, and nothing is left beside it.
     kinds = [json.loads(line)["kind"] for line in report_file.read_text().splitlines()]
-    assert sorted(kinds) == ["handle-leak"] * 10 + ["use-after-close"]
+    assert sorted(kinds) == ["buffer-after-close"] + ["handle-leak"] * 10
     assert list(suite.path.glob("out.jsonl.*")) == []
     assert list(tmp_path.glob("hpy-debug-*")) == []
+
+
+def test_policy_abort(suite: PytestSuite) -> None:
+    result = suite(
+        "--hpy-debug",
+        "--hpy-debug-on-violation=abort",
+        "-n1",
+        others=("xdist",),
+        test_it="""
+            import suspect
+            def test_dies(): suspect.use(1)
+            def test_after(): pass
+        """,
+    )
+    result.assert_outcomes(passed=1, failed=1)
+    crash = section_of(result, "test_it.py")
+    assert "hpy.debug had found: 1 use-after-close\n" in crash
+    assert "return HPy_Add(ctx, arg, h);  /* uses */" in crash
+    assert summary_of(result) == "SUMMARY: hpy.debug: 1 use-after-close"
 
 
 def test_death_by_another_cause(suite: PytestSuite) -> None:

@@ -87,6 +87,16 @@ static HPy leak_tracker_impl(HPyContext *ctx, HPy self, HPy arg)
     return HPy_Dup(ctx, ctx->h_None);
 }
 
+/* Dies of it: the memory is guarded. */
+HPyDef_METH(read_after_close, "read_after_close", HPyFunc_O)
+static HPy read_after_close_impl(HPyContext *ctx, HPy self, HPy arg)
+{
+    HPy text = HPy_Str(ctx, arg);
+    const char *letters = HPyUnicode_AsUTF8AndSize(ctx, text, NULL);
+    HPy_Close(ctx, text);
+    return HPyLong_FromLong(ctx, letters[0]);  /* reads */
+}
+
 /* Objects that keep a handle open until they die. */
 typedef struct { HPy held; } Holder;
 HPyType_HELPERS(Holder)
