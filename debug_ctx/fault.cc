@@ -16,6 +16,7 @@
 
 #include "debug_ctx/fault_helper.h"
 #include "debug_ctx/fault_record.h"
+#include "debug_ctx/policy.h"
 #include "debug_ctx/state.h"
 
 namespace hpy::debug_ctx {
@@ -262,6 +263,7 @@ void ReportOurs(State* state, const handles::Located& located, uintptr_t address
                 .access = AccessOf(context),
                 .context = context,
                 .process = getpid()};
+    OpenLastWords(*state);
     WriteRawRecord(fault);
     ReportInHelper(fault);
   }

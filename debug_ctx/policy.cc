@@ -48,7 +48,12 @@ void WriteError(std::string_view text) {
   }
 }
 
+void OpenLastWords(const State& state) {
+  if (state.settings.last_words >= 0) dup2(state.settings.last_words, STDERR_FILENO);
+}
+
 void Abort(State& state, const Violation& violation, const char* fatal) {
+  OpenLastWords(state);
   WriteError(leakdetector::ToText(violation, {}));
   if (fatal == nullptr) fatal = FatalText(violation.kind);
   if (violation.kind == Kind::kStaleContext) WriteError("Error: Wrong HPy Context!\n");

@@ -44,6 +44,8 @@ void TakeLate(State& state, Call& call);
 // set, and the result must be given up.
 bool RaiseDeferred(State& state, Call& call);
 
+// Makes standard error what settings.last_words says. Any thread, and in signal handlers.
+void OpenLastWords(const State& state);
 // Writes to standard error. Any thread.
 void WriteError(std::string_view text);
 // Writes the report of a violation and ends the process. Any thread.

@@ -15,8 +15,11 @@ struct Settings {
   Policy policy = Policy::kAbort;
   int stack_depth = 16;  // native frames captured; 0 switches traces off
   size_t closed_buffers =
-      10 << 20;               // bytes of buffers whose handle is closed that stay inaccessible
-  bool long_lived = false;    // note handles that outlive the call which opened them
+      10 << 20;             // bytes of buffers whose handle is closed that stay inaccessible
+  bool long_lived = false;  // note handles that outlive the call which opened them
+  // Becomes standard error before the last words of the process are written, for who put something
+  // else in its place, as pytest does; -1: standard error stays what it is.
+  int last_words = -1;
   bool python_stacks = true;  // read the Python frames of violations and of what calls leave behind
 };
 

@@ -141,6 +141,9 @@ PyObject* ConfigureNative(PyObject*, PyObject* args) {
     }
   } else if (setting == "guard") {
     if (!SetGuard(debug->state, value)) return nullptr;
+  } else if (setting == "last_words") {  // of reporting.py
+    settings.last_words = static_cast<int>(PyLong_AsLong(value));
+    if (settings.last_words == -1 && PyErr_Occurred() != nullptr) return nullptr;
   } else if (setting == "debuginfod") {
     stacktrace::SetDebuginfod(PyObject_IsTrue(value) == 1);
   }

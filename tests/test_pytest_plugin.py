@@ -246,6 +246,20 @@ def test_abort_shows_its_report_although_output_is_captured(suite: PytestSuite) 
     assert "Invalid usage of already closed handle" in result.stderr.str()
 
 
+def test_fault_shows_its_report_although_output_is_captured(suite: PytestSuite) -> None:
+    result = suite(
+        "--hpy-debug",
+        test_it="""
+            import suspect
+            def test_it(capfd):
+                suspect.read_after_close("text")
+        """,
+    )
+    assert result.ret == -11
+    assert "error[buffer-after-close]: " in result.stderr.str()
+    assert "return HPyLong_FromLong(ctx, letters[0]);  /* reads */" in result.stderr.str()
+
+
 def test_objects_that_close_their_handles_leak_nothing(suite: PytestSuite) -> None:
     """Neither in cycles, nor held by fixtures until the end."""
     result = suite(

@@ -11,7 +11,6 @@ it. docs/pytest.md is for people.
 
 from __future__ import annotations
 
-import functools
 import os
 from typing import Any
 
@@ -20,10 +19,8 @@ import pytest
 from hpy.debug import pytest_options as options_of_pytest
 from hpy.debug import reporting, settings
 from hpy.debug.pytest import hpy_debug
-from hpy.debug.pytest_found import LEAK_KINDS
 from hpy.debug.pytest_options import Options
 from hpy.debug.pytest_rules import MARKERS, is_marked
-from hpy.debug.violation import Violation
 
 __all__ = ["hpy_debug"]
 
@@ -38,7 +35,7 @@ class _State:
         self.variables: dict[str, str | None] | None = None
         self.settings: dict[str, Any] = {}
         self.options: Options | None = None
-        self.subscription: reporting.Subscription | None = None
+        self.last_words = self.previous_last_words = -1
         self.closers: list[Any] = []
 
 
@@ -68,8 +65,8 @@ def pytest_configure(config: pytest.Config) -> None:
         suppressions=options.suppressions,
     )
     if not hasattr(config, "workerinput"):
-        show = functools.partial(_show_abort, config)
-        state.subscription = reporting.subscribe(show)
+        state.last_words = _standard_error()
+        state.previous_last_words = reporting.set_last_words(state.last_words)
     from hpy.debug.pytest_summary import Summary
 
     summary = Summary(config, options)
@@ -90,8 +87,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         return
     for closer in state.closers:
         closer.close()
-    if state.subscription is not None:
-        state.subscription.cancel()
+    if state.last_words != -1:
+        reporting.set_last_words(state.previous_last_words)
+        os.close(state.last_words)
     settings.prepare(**state.settings)
     for name, value in (state.variables or {}).items():
         if value is None:
@@ -128,13 +126,12 @@ def _switch_on(config: pytest.Config) -> _State:
     return state
 
 
-def _show_abort(config: pytest.Config, violation: Violation) -> None:
-    """Before the report that ends the process: the terminal gets it, and not what captures."""
-    if settings.get("on_violation") != "abort" or violation.kind in LEAK_KINDS:
-        return
-    capture: Any = config.pluginmanager.get_plugin("capturemanager")
-    if capture is not None and violation.severity == "error":
-        capture.suspend(in_=True)
+def _standard_error() -> int:
+    """What standard error is now: during tests it is captured, and lost if the process dies."""
+    try:
+        return os.dup(2)
+    except OSError:  # it is closed
+        return -1
 
 
 def _watch(config: pytest.Config) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hpy.debug._native import DebugHandle
 
 _subscribers: list[Subscription] = []
+_last_words = -1
 
 
 class Leak(NamedTuple):
@@ -73,6 +74,16 @@ def subscribe(callback: Callable[[Violation], object]) -> Subscription:
     return subscription
 
 
+def set_last_words(descriptor: int) -> int:
+    """A report that ends the process is written to this file descriptor, which becomes standard
+    error; -1: to what standard error is then. Returns the one before. Imports nothing native."""
+    global _last_words
+    previous, _last_words = _last_words, descriptor
+    if loaded():
+        native().configure_native("last_words", descriptor)
+    return previous
+
+
 def report_leaks(stories: Sequence[str], violations: Sequence[Violation]) -> list[bool]:
     """Appends what is new to the report file and tells the subscribers.
 
@@ -118,6 +129,8 @@ def connect(module: Any) -> None:
     module.set_warning_factory(_issue_warning)
     if _subscribers:
         module.set_violation_callback(_tell_subscribers_of_json)
+    if _last_words != -1:
+        module.configure_native("last_words", _last_words)
     module.set_suppression_callback(_is_suppressed)
 
 
