@@ -36,6 +36,7 @@ def run(
     return done, [json.loads(line)["kind"] for line in lines]
 
 
+@pytest.mark.promise("DBG-38")
 @pytest.mark.parametrize("kind", KINDS)
 def test_wrong(
     hpy_module: ModuleFactory, run_python: PythonRunner, tmp_path: Path, kind: str

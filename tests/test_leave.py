@@ -295,6 +295,7 @@ def lines_of(report: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in report.read_text().splitlines()] if report.exists() else []
 
 
+@pytest.mark.promise("DBG-19", "DBG-20", "DBG-21")
 @pytest.mark.parametrize(("function", "kind", "api", "at", "opened"), MISTAKES, ids=IDS)
 def test_raise(
     mod: Any,
@@ -414,6 +415,7 @@ def test_text_is_written_at_once(hpy_module: ModuleFactory, run_python: PythonRu
     assert f"mytest.c:{line} in add_left_impl" in done.stderr
 
 
+@pytest.mark.promise("DBG-19", "DBG-20", "DBG-21")
 def test_correct_programs(mod: Any) -> None:
     def nested() -> object:
         return mod.good_nested(lambda: mod.good(5))
@@ -438,6 +440,7 @@ def test_once_in_a_call(mod: Any, tmp_path: Path, capfd: pytest.CaptureFixture[s
     assert [line["kind"] for line in lines_of(report)] == ["call-after-leave"]
 
 
+@pytest.mark.promise("DBG-21")
 def test_reenter_on_another_thread(
     mod: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

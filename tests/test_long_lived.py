@@ -86,6 +86,7 @@ def notes(violations: list[Violation]) -> list[tuple[str, int]]:
     ]
 
 
+@pytest.mark.promise("DBG-16", "DBG-41")
 @pytest.mark.parametrize("how", ["argument", "setting"])
 def test_leaks(mod: Any, how: str) -> None:
     detector = LeakDetector()

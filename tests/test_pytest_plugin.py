@@ -117,6 +117,7 @@ def test_leak_fails_the_test_that_made_it(suite: PytestSuite) -> None:
     assert "hpy.debug: on for all HPy modules, on violation: raise" in result.outlines
 
 
+@pytest.mark.promise("DBG-30")
 def test_violation_fails_the_test_that_made_it(suite: PytestSuite) -> None:
     result = suite(
         "--hpy-debug",
@@ -695,6 +696,7 @@ def test_wrong_marker(suite: PytestSuite, marker: str, expected: str) -> None:
 # The fixture.
 
 
+@pytest.mark.promise("DBG-30")
 def test_fixture_with_the_flag_fails_the_test(suite: PytestSuite) -> None:
     result = suite(
         "--hpy-debug",

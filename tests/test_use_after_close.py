@@ -164,6 +164,7 @@ def test_five_million_handles_later(
     check_no_story(violation)
 
 
+@pytest.mark.promise("DBG-41")
 def test_argument_of_a_call_five_million_handles_ago(mod: Any) -> None:
     mod.keep_argument(0, "x")
     mod.churn(FIVE_MILLION)
