@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "debug_ctx/fields.h"
+#include "debug_ctx/heap_buffers.h"
 #include "debug_ctx/stories.h"
 #include "debug_ctx/struct_guard.h"
 #include "handles/handle_table.h"
@@ -93,6 +94,7 @@ struct Call {
   OpenLog log;
   CallStores stores;
   MadeStructs made;
+  HeapBufferLog heap_buffers;
   bool made_records = false;   // whether the next two have entries
   OpenLog builders, trackers;  // what it opened of them
   // Mistakes of calls that have no error value: raised when the function returns.

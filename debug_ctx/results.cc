@@ -17,6 +17,7 @@ void PrepareReturn(Call& call) {
   ReenterAtReturn(call);
   if (call.stores.number != 0) state.fields.CheckReturn(call);
   if (!call.made.empty()) state.guards.CheckReturn(call);
+  if (!call.heap_buffers.empty()) CheckHeapBuffers(call);
   TakeLate(state, call);
   if (!call.deferred.empty() || call.warned != nullptr) call.attention = true;
 }

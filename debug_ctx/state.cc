@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <new>
+#include <optional>
 #include <utility>
 
+#include "debug_ctx/heap_buffers.h"
+#include "debug_ctx/policy.h"
 #include "debug_ctx/records.h"
 
 namespace hpy::debug_ctx {
@@ -162,19 +165,31 @@ HPy State::CloseWithMore(Slot* slot, StoryId story, Ending ending) {
 
 void State::Drop(void* data, Slot& slot) {
   State& state = *static_cast<State*>(data);
-  if (slot.has_buffer) state.buffers.Drop(state.table.index_of(slot));
+  if (slot.has_buffer) {
+    if (state.buffers.IsOnHeap(state.table.index_of(slot))) {
+      auto damage = FindDamage(state, slot, FoundAt::kReuse, stacktrace::kNoStack);
+      if (damage.has_value()) ReportLater(state, std::move(*damage));
+    }
+    state.buffers.Drop(state.table.index_of(slot));
+  }
   if (slot.kept) state.universal->ctx_Close(state.universal, slot.wrapped());
 }
 
 void State::CloseSlot(Slot* slot, StoryId story, Ending ending, bool keep) {
-  if (slot->has_buffer) {
-    const bool argument = static_cast<Origin>(slot->origin) == Origin::kArgument;
-    const bool by_return = argument || ending == Ending::kReturned;
-    // The arguments of a call are closed one after the other, and revoked together: trampoline.cc.
-    slot->has_buffer = buffers.Revoke(table.index_of(*slot), {story, by_return, table.next_order()},
-                                      settings.closed_buffers, /*later=*/argument);
+  if (!slot->has_buffer) return table.Close(slot, story, ending, keep);
+  const uint32_t index = table.index_of(*slot);
+  std::optional<leakdetector::Violation> damage;
+  if (buffers.has_heap() && buffers.IsOnHeap(index)) {
+    damage = FindDamage(*this, *slot, FoundAt::kClose, story);
   }
+  const bool argument = static_cast<Origin>(slot->origin) == Origin::kArgument;
+  const bool by_return = argument || ending == Ending::kReturned;
+  // The arguments of a call are closed one after the other, and revoked together: trampoline.cc.
+  slot->has_buffer = buffers.Revoke(index, {story, by_return, table.next_order()},
+                                    settings.closed_buffers, /*later=*/argument);
   table.Close(slot, story, ending, keep);
+  // Last: it may run Python code.
+  if (damage.has_value()) ReportDamage(*this, std::move(*damage));
 }
 
 int64_t State::NewGeneration() {
@@ -211,6 +226,10 @@ const char* State::GiveBuffer(Slot* slot, const char* data, size_t size, const c
   }
   slot->has_buffer = 1;
   if (buffers.guard() != handles::Guard::kHeap) faults.Watch(buffers.armings());
+  if (call.in_progress && buffers.has_heap() && buffers.IsOnHeap(index)) {
+    call.heap_buffers.Push(table.HandleOf(*slot), table);
+    call.attention = true;
+  }
   return copy;
 }
 

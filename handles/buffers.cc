@@ -194,6 +194,7 @@ const char* Buffers::Give(uint32_t slot, const char* data, size_t size, BufferSt
     given = size <= page_size_ ? GiveFromPool(data, size, story, &buffer)
                                : GiveMapping(data, size, story, &buffer);
     if (!given) exhausted_++;
+    story.fallback = !given;
   }
   if (!given) {
     if (!GiveFromHeap(data, size, &buffer)) return nullptr;
@@ -235,16 +236,20 @@ bool Buffers::IsOnHeap(uint32_t slot) const {
 Damage Buffers::Inspect(uint32_t slot) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const auto it = buffers_.find(slot);
-  if (it == buffers_.end() || it->second.where != Where::kHeap || it->second.revoked) {
-    return Damage::kNone;
-  }
+  if (it == buffers_.end() || it->second.where != Where::kHeap) return Damage::kNone;
   Buffer& buffer = it->second;
   char* const behind = buffer.data + buffer.size;
-  if (!CanaryIsGood(behind) || !CanaryIsGood(buffer.data - kCanary)) {
+  const bool around = !CanaryIsGood(behind) || !CanaryIsGood(buffer.data - kCanary);
+  if (around) {
     FillCanary(behind);
     FillCanary(buffer.data - kCanary);
-    return Damage::kOverrun;
   }
+  if (buffer.revoked) {
+    if (!around && IsPoisoned(buffer.data, buffer.size)) return Damage::kNone;
+    Poison(buffer.data, buffer.size);
+    return Damage::kAfterClose;
+  }
+  if (around) return Damage::kOverrun;
   const uint64_t check = Checksum(buffer.data, buffer.size);
   if (check == buffer.check) return Damage::kNone;
   buffer.check = check;
@@ -299,6 +304,7 @@ bool Buffers::Revoke(uint32_t slot, const BufferEnd& end, size_t limit, bool lat
       break;
     }
     case Where::kHeap:
+      heap_stories_[slot].end = end;
       Poison(buffer.data, buffer.size);
       break;
   }

@@ -7,7 +7,7 @@
 //   kAdaptive  the same, but where a pair of opening and closing sites was right kTrusted times, closed
 //              bytes are overwritten at once and made inaccessible a batch at a time.
 //   kHeap      nothing faults. Bytes are overwritten when the handle is closed, and Inspect() tells when
-//              they were changed before, or the canaries around them.
+//              they were changed before or after that, or the canaries around them.
 // Where no pages or mappings are left, a copy is as with kHeap.
 #ifndef HPY_HANDLES_BUFFERS_H_
 #define HPY_HANDLES_BUFFERS_H_
@@ -25,8 +25,8 @@ namespace hpy::handles {
 
 enum class Guard : uint8_t { kStrict, kAdaptive, kHeap };
 
-// What happened to a copy on the heap while its handle was open.
-enum class Damage : uint8_t { kNone, kWritten, kOverrun };
+// What happened to a copy on the heap: while its handle was open, or, the last, afterwards.
+enum class Damage : uint8_t { kNone, kWritten, kOverrun, kAfterClose };
 
 // What lies at an address that an extension accessed.
 struct Located {
@@ -68,6 +68,7 @@ class Buffers {
   // The story of the copy of a handle, or null.
   BufferStory* StoryOf(uint32_t slot);
   bool IsOnHeap(uint32_t slot) const;
+  bool has_heap() const { return !heap_stories_.empty(); }  // whether any copy is
   // What became of a copy on the heap since it was given, or since the last time that this said so.
   Damage Inspect(uint32_t slot);
 

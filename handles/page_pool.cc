@@ -20,6 +20,7 @@ namespace hpy::handles {
 namespace {
 
 constexpr uint32_t kMinSlots = 2 * PagePool::kBatch;
+constexpr unsigned char kPoison[] = {0xBA, 0xD0, 0xDA, 0x7A};
 
 // Half of the mappings that a process may have, at two for each slot in the worst case (every other
 // slot open). The rest is for the program.
@@ -55,8 +56,14 @@ int MemoryFile(size_t size) {
 }  // namespace
 
 void Poison(char* data, size_t size) {
-  static constexpr unsigned char kPoison[] = {0xBA, 0xD0, 0xDA, 0x7A};
   for (size_t i = 0; i < size; i++) data[i] = static_cast<char>(kPoison[i % 4]);
+}
+
+bool IsPoisoned(const char* data, size_t size) {
+  for (size_t i = 0; i < size; i++) {
+    if (data[i] != static_cast<char>(kPoison[i % 4])) return false;
+  }
+  return true;
 }
 
 PagePool::PagePool(uint32_t max_slots, GuardMethod method)

@@ -42,6 +42,7 @@ struct BufferStory {
   uint32_t opened = 0;        // the story of that call
   uint32_t function = 0;      // the extension's function in progress when it was handed out
   uint32_t size = 0;          // bytes with the NUL, cut to 32 bits
+  bool fallback = false;      // on the heap, for no pages were left
   BufferEnd end = {};         // once it is closed
 };
 
@@ -153,6 +154,7 @@ class PagePool {
 
 // Overwrites closed memory: a late read shows by BA D0 DA 7A, again and again.
 void Poison(char* data, size_t size);
+bool IsPoisoned(const char* data, size_t size);
 
 }  // namespace hpy::handles
 
