@@ -49,11 +49,6 @@ void BM_EmptyApi(benchmark::State& state) {
 }
 BENCHMARK(BM_EmptyApi);
 
-void BM_RefreshPinned(benchmark::State& state) {
-  for (auto _ : state) hpy::stacktrace::Refresh();
-}
-BENCHMARK(BM_RefreshPinned);
-
 #define HPY_TEN(x) x x x x x x x x x x
 __attribute__((noinline)) void TenThousandSites() {
   HPY_TEN(HPY_TEN(HPY_TEN(HPY_TEN(benchmark::DoNotOptimize(Api());))))

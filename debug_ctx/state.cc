@@ -132,7 +132,6 @@ void State::GiveBack(DebugContext* context) {
 
 bool State::BeginCaptures(Call& call) {
   if (settings.stack_depth == 0) return false;
-  stacktrace::Refresh();
   call.captures = true;
   call.limits.max_frames = settings.stack_depth;
   return true;

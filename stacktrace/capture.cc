@@ -84,14 +84,23 @@ StackId Unwound(const MemoKey& key) {
     if (id == kNoStack) return kNoStack;
     if (Memo* memo = u.repeatable ? ThisMemo() : nullptr; memo != nullptr) {
       const uint32_t now = g_epoch.load(std::memory_order_relaxed);
-      // First the flag, then the entry: a Refresh() in between must not miss it.
-      if (!permanent) g_memo_is_volatile.store(true, std::memory_order_relaxed);
       memo->Insert(key, permanent ? kEveryEpoch : now, now, u, tail, id);
     }
     return id;
   } catch (const std::bad_alloc&) {
     return kNoStack;
   }
+}
+
+// The stack of an entry that matches. Where one of its libraries may have been unloaded, and another
+// one loaded at the same place, the loader is asked first: that can happen between any two captures.
+StackId Trusted(const MemoEntry& e) {
+  if (e.epoch != kEveryEpoch) {
+    CoreLock core;
+    core.Update();
+    if (e.epoch != g_epoch.load(std::memory_order_relaxed)) return kNoStack;
+  }
+  return e.id;
 }
 
 // The second of two chances: rarer places of the memo, then the unwinder.
@@ -112,7 +121,8 @@ __attribute__((noinline)) StackId CaptureElsewhere(uintptr_t pc, uintptr_t sp, u
       .max_frames = static_cast<uint16_t>(std::clamp(limits.max_frames, 1, kMaxFrames))};
   if (const Memo* memo = t_memo; memo != nullptr) {
     BusyScope busy;
-    const StackId id = memo->FindElsewhere(key, g_epoch.load(std::memory_order_acquire));
+    const MemoEntry* e = memo->FindElsewhere(key, g_epoch.load(std::memory_order_acquire));
+    const StackId id = e == nullptr ? kNoStack : Trusted(*e);
     if (id != kNoStack) return id;
   }
   return Unwound(key);
@@ -124,14 +134,14 @@ uint64_t ShapeOf(const CaptureLimits& limits, uintptr_t sp) {
                            static_cast<uint32_t>(limits.max_frames));
 }
 
-// Deep stacks, and tail calls. (Not inline: it would cost the others six saved registers.)
+// Deep stacks, tail calls, and libraries that may be unloaded. (Not inline: it would cost the others six saved registers.)
 __attribute__((noinline)) StackId CaptureRare(uintptr_t pc, uintptr_t sp, uintptr_t fp,
                                               const CaptureLimits& limits) {
   StackId id = kNoStack;
   const MemoEntry* e = t_memo->Find(pc, sp);
   if (e != nullptr && Memo::Matches(*e, sp, fp, ShapeOf(limits, sp), limits.callee,
                                     g_epoch.load(std::memory_order_acquire))) {
-    id = e->id;
+    id = Trusted(*e);
   }
   std::atomic_signal_fence(std::memory_order_seq_cst);
   t_busy = 0;
@@ -151,8 +161,7 @@ StackId CaptureRegisters(uintptr_t pc, uintptr_t sp, uintptr_t fp, const Capture
   const MemoEntry* e = memo->Find(pc, sp);
   StackId id = kNoStack;
   if (e != nullptr) [[likely]] {
-    if (Memo::MatchesOften(*e, sp, fp, ShapeOf(limits, sp),
-                           g_epoch.load(std::memory_order_acquire))) [[likely]] {
+    if (Memo::MatchesOften(*e, sp, fp, ShapeOf(limits, sp))) [[likely]] {
       id = e->id;
     } else if ((e->shape & MemoEntry::kRare) != 0) {
       return CaptureRare(pc, sp, fp, limits);

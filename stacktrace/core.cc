@@ -11,7 +11,6 @@
 namespace hpy::stacktrace {
 
 constinit std::atomic<uint32_t> g_epoch{1};
-constinit std::atomic<bool> g_memo_is_volatile{false};
 constinit std::atomic<uint64_t> g_reentered{0};
 constinit std::atomic<uint64_t> g_memo_bytes{0};
 constinit thread_local volatile sig_atomic_t t_busy HPY_STACKTRACE_TLS = 0;
@@ -57,16 +56,7 @@ void CoreLock::Update() {
   uint32_t next = g_epoch.load(std::memory_order_relaxed) + 1;
   if (next == kEveryEpoch) ++next;
   g_epoch.store(next, std::memory_order_release);
-  g_memo_is_volatile.store(false, std::memory_order_release);
   UnwindTablesChanged();
-}
-
-void Refresh() {
-  if (!g_memo_is_volatile.load(std::memory_order_relaxed)) return;
-  // In a signal handler that interrupted this room: captures are refused there as well.
-  if (t_busy != 0) return;
-  CoreLock core;
-  core.Update();
 }
 
 bool Pin(const void* address) {

@@ -40,8 +40,6 @@ Core& TheCore();
 // that hold in every epoch (all their libraries are pinned).
 inline constexpr uint32_t kEveryEpoch = 0;
 extern constinit std::atomic<uint32_t> g_epoch;
-// Whether any memo entry of the present epoch lies in a library that might be unloaded.
-extern constinit std::atomic<bool> g_memo_is_volatile;
 
 extern constinit std::atomic<uint64_t> g_reentered;
 extern constinit std::atomic<uint64_t> g_memo_bytes;

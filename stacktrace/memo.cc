@@ -75,7 +75,7 @@ bool Memo::Matches(const MemoEntry& e, uintptr_t sp, uintptr_t fp, uint64_t limi
                    uintptr_t callee, uint32_t epoch) {
   const uint64_t shape = e.shape ^ limits;
   if (shape > MemoEntry::kShape) return false;
-  if ((shape & MemoEntry::kRare) == 0) return MatchesOften(e, sp, fp, limits, epoch);
+  if ((shape & MemoEntry::kRare) == 0) return MatchesOften(e, sp, fp, limits);
   if (e.epoch != epoch && e.epoch != 0) return false;
   if ((shape & MemoEntry::kReadFp) != 0 && e.fp != fp) return false;
   if ((shape & MemoEntry::kTail) != 0 && e.last.callee != callee) return false;
@@ -83,6 +83,7 @@ bool Memo::Matches(const MemoEntry& e, uintptr_t sp, uintptr_t fp, uint64_t limi
   if (count == 0) return true;
   if (StackWordAt(sp, e.offset0) != e.value0) return false;
   if (count == 1) return true;
+  if (count == 2) return StackWordAt(sp, e.offset1) == e.last.value1;
   const uintptr_t* values = e.last.more;
   const uintptr_t* const end = values + (count - 1);
   const auto* offsets = reinterpret_cast<const int32_t*>(end);
@@ -93,7 +94,7 @@ bool Memo::Matches(const MemoEntry& e, uintptr_t sp, uintptr_t fp, uint64_t limi
   return true;
 }
 
-StackId Memo::FindElsewhere(const MemoKey& key, uint32_t epoch) const {
+const MemoEntry* Memo::FindElsewhere(const MemoKey& key, uint32_t epoch) const {
   uint64_t salt = 0;
   for (int round = 0; round < kRounds; ++round) {
     const Pair where = Buckets(key.pc, key.sp, salt);
@@ -103,14 +104,14 @@ StackId Memo::FindElsewhere(const MemoKey& key, uint32_t epoch) const {
         if (e.pc != key.pc || e.sp != key.sp) continue;
         if (Matches(e, key.sp, key.fp, MemoEntry::Limits(key.stop_delta, key.max_frames),
                     key.callee, epoch))
-          return e.id;
+          return &e;
         if (next == 0 && (e.epoch == epoch || e.epoch == kEveryEpoch)) next = Difference(e, key);
       }
     }
     if (next == 0 || next == salt) break;
     salt = next;
   }
-  return kNoStack;
+  return nullptr;
 }
 
 bool Memo::IsFree(const MemoEntry& e, uint32_t now) const {
@@ -190,10 +191,11 @@ void Memo::Insert(const MemoKey& key, uint32_t epoch, uint32_t now, const Unwind
   entry.fp = u.read_fp ? key.fp : 0;
   entry.epoch = epoch;
   entry.id = id;
-  entry.shape = MemoEntry::Limits(key.stop_delta, key.max_frames) |
-                static_cast<uint64_t>(u.word_count) | (u.read_fp ? MemoEntry::kReadFp : 0) |
-                (tail ? MemoEntry::kTail : 0) |
-                (tail || u.word_count == 0 || u.word_count > 2 ? MemoEntry::kRare : 0);
+  entry.shape =
+      MemoEntry::Limits(key.stop_delta, key.max_frames) | static_cast<uint64_t>(u.word_count) |
+      (u.read_fp ? MemoEntry::kReadFp : 0) | (tail ? MemoEntry::kTail : 0) |
+      (tail || u.word_count == 0 || u.word_count > 2 || epoch != kEveryEpoch ? MemoEntry::kRare
+                                                                             : 0);
   if (u.word_count > 0) {
     entry.offset0 = offsets[0];
     entry.value0 = u.words[0].value;

@@ -34,7 +34,7 @@ struct MemoKey {
 struct alignas(64) MemoEntry {
   // The lower half of `shape`: the number of words, and
   static constexpr uint64_t kCount = 0x1fff;
-  static constexpr uint64_t kRare = 1u << 13;  // kTail, no words, or three and more
+  static constexpr uint64_t kRare = 1u << 13;  // kTail, no words, three and more, or not kEveryEpoch
   static constexpr uint64_t kReadFp = 1u << 14;
   static constexpr uint64_t kTail = 1u << 15;
   static constexpr uint64_t kShape = 0xffff;
@@ -81,13 +81,12 @@ class Memo {
     return e->pc == pc && e->sp == sp ? e : nullptr;
   }
   // Whether an entry of this pc and sp holds. Often: unless it is kRare, which is false too.
-  static bool MatchesOften(const MemoEntry& e, uintptr_t sp, uintptr_t fp, uint64_t limits,
-                           uint32_t epoch);
+  static bool MatchesOften(const MemoEntry& e, uintptr_t sp, uintptr_t fp, uint64_t limits);
   static bool Matches(const MemoEntry& e, uintptr_t sp, uintptr_t fp, uint64_t limits,
                       uintptr_t callee, uint32_t epoch);
-  // The number of the stack, or kNoStack if the memo does not know. Only addresses are read that the
-  // unwinder would read too.
-  StackId FindElsewhere(const MemoKey& key, uint32_t epoch) const;
+  // The entry that holds, or null if the memo does not know. Only addresses are read that the unwinder
+  // would read too.
+  const MemoEntry* FindElsewhere(const MemoKey& key, uint32_t epoch) const;
 
   // Remembers an unwinding, if it can be. `epoch` is kEveryEpoch for one that no unloading can
   // touch.
@@ -141,11 +140,9 @@ __attribute__((no_sanitize_address, no_sanitize_thread)) inline uintptr_t StackW
                                         static_cast<uintptr_t>(static_cast<intptr_t>(offset) * 8));
 }
 
-inline bool Memo::MatchesOften(const MemoEntry& e, uintptr_t sp, uintptr_t fp, uint64_t limits,
-                               uint32_t epoch) {
+inline bool Memo::MatchesOften(const MemoEntry& e, uintptr_t sp, uintptr_t fp, uint64_t limits) {
   const uint64_t shape = e.shape ^ limits;
   if (shape > MemoEntry::kShape || (shape & MemoEntry::kRare) != 0) return false;
-  if (e.epoch != epoch && e.epoch != 0) return false;
   if ((shape & MemoEntry::kReadFp) != 0 && e.fp != fp) return false;
   return StackWordAt(sp, e.offset0) == e.value0 && StackWordAt(sp, e.offset1) == e.last.value1;
 }

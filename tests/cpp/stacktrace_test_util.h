@@ -112,7 +112,6 @@ __attribute__((noinline)) inline void ApiFunction(int line) {
 // The trampoline: calls f(arguments...) with the limits of that call, as an outermost one.
 template <typename F, typename... Args>
 __attribute__((noinline)) StackId Trampoline(F* f, Args... args) {
-  Refresh();
   const CaptureLimits outer = t_call.limits;
   t_call.limits = {.stop_sp = HPY_STACKTRACE_STOP(),
                    .callee = reinterpret_cast<uintptr_t>(f),
