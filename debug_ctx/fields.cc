@@ -139,6 +139,7 @@ void Fields::Taken(const void* owner, const void* value) {
 }
 
 void Fields::Cleared(const void* owner, bool dies) {
+  if (owners_.empty()) return;
   auto it = owners_.find(owner);
   if (it == owners_.end()) return;
   for (auto& [object, entries] : it->second->objects) {

@@ -1,6 +1,7 @@
 // Arming and checking the guards of native structs.
 #include "debug_ctx/struct_guard.h"
 
+#include <cstddef>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -46,6 +47,23 @@ Guard Armed(HPy object, StoryId story, uint32_t function) {
   return guard;
 }
 
+// Whether the guard is as Arm() wrote it for that object: so for all but those that are overrun or were
+// never armed.
+bool IsWhole(const char* bytes, HPy object) {
+  uint64_t words[HPY_GUARD_SIZE / 8];
+  static_assert(offsetof(Guard, story) == HPY_GUARD_SIZE - 16);
+  std::memcpy(words, bytes, sizeof(words));
+  constexpr size_t kPatternWords = sizeof(Guard::pattern) / 8;
+  uint64_t changed = 0;
+  for (size_t i = 0; i < kPatternWords; i++) changed |= words[i] ^ 0xD7D7D7D7D7D7D7D7;
+  Guard found;
+  std::memcpy(&found, bytes, sizeof(found));
+  return (changed | (found.seal ^ SealOf(object, found.story, found.function))) == 0;
+}
+
+// Vectors up to this size are kept for the next call.
+constexpr size_t kKept = 1024;
+
 }  // namespace
 
 bool StructGuards::Arm(HPy object, StoryId story, uint32_t function) {
@@ -58,7 +76,7 @@ bool StructGuards::Arm(HPy object, StoryId story, uint32_t function) {
 
 void StructGuards::Check(HPy object, const MadeStruct* made, Call* call) {
   const StructGuard place = state_.host.GuardOf(object);
-  if (place.bytes == nullptr) return;
+  if (place.bytes == nullptr || IsWhole(place.bytes, object)) return;
   Guard found;
   std::memcpy(&found, place.bytes, sizeof(found));
   const bool sealed = found.seal == SealOf(object, found.story, found.function);
@@ -107,23 +125,31 @@ void StructGuards::Check(HPy object, const MadeStruct* made, Call* call) {
 }
 
 void StructGuards::CheckReturn(Call& call) {
-  for (const MadeStruct& made : std::exchange(call.made, {})) {
+  if (call.made.empty()) return;
+  // Reports run Python code: what that makes with this context goes into another vector.
+  MadeStructs all = std::exchange(call.made, {});
+  for (const MadeStruct& made : all) {
     const Slot* slot = state_.table.SlotOf(made.handle);
     if (slot == nullptr) continue;
     const auto generation =
         static_cast<uint32_t>(static_cast<uint64_t>(made.handle._i) >> handles::kGenerationShift);
     if (slot->generation == generation) Check(slot->wrapped(), &made, &call);
   }
+  if (call.made.empty() && all.capacity() <= kKept) {
+    all.clear();
+    call.made = std::move(all);
+  }
 }
 
 void StructGuards::CheckLive(HPy object) { Check(object, nullptr, nullptr); }
 
 void StructGuards::Dies(HPy object) {
-  Check(object, nullptr, nullptr);
-  reported_.erase(object._i);
-  // The memory may come back for an object that was not zeroed.
   const StructGuard place = state_.host.GuardOf(object);
-  if (place.bytes != nullptr) std::memset(place.bytes, 0, HPY_GUARD_SIZE);
+  if (place.bytes == nullptr) return;  // so it was never reported
+  if (!IsWhole(place.bytes, object)) Check(object, nullptr, nullptr);
+  if (!reported_.empty()) reported_.erase(object._i);
+  // The memory may come back for an object that was not zeroed.
+  std::memset(place.bytes, 0, HPY_GUARD_SIZE);
 }
 
 }  // namespace hpy::debug_ctx

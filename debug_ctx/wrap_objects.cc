@@ -99,13 +99,16 @@ HPy Guarded(ApiCall& api, HPy made) {
   State& state = api.state();
   if (HPy_IsNull(made)) return HPy_NULL;
   StoryId story = api.Capture();
-  if (state.settings.python_stacks) {
+  MadeStructs& others = api.call().made;
+  if (!others.empty() && state.stories.Native(others.back().story) == story) {
+    story = others.back().story;  // all of one call are made while one line of Python runs
+  } else if (state.settings.python_stacks) {
     // The line alone: the function may have returned long before the struct is overrun.
     story = state.stories.WithPython(story, state.host.PythonLine(state.stories));
   }
   const bool armed = state.guards.Arm(made, story, api.call().function);
   const HPy handle = api.Wrap(made);
-  if (armed && api.call().in_progress) api.call().made.push_back({handle, story});
+  if (armed && api.call().in_progress) others.push_back({handle, story});
   return handle;
 }
 

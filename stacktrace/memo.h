@@ -34,7 +34,7 @@ struct MemoKey {
 struct alignas(64) MemoEntry {
   // The lower half of `shape`: the number of words, and
   static constexpr uint64_t kCount = 0x1fff;
-  static constexpr uint64_t kRare = 1u << 13;  // kTail, no words, three and more, or not kEveryEpoch
+  static constexpr uint64_t kRare = 1u << 13;  // kTail, no words, three and more, or an epoch
   static constexpr uint64_t kReadFp = 1u << 14;
   static constexpr uint64_t kTail = 1u << 15;
   static constexpr uint64_t kShape = 0xffff;
