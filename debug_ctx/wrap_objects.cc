@@ -67,8 +67,9 @@ void ReportEmpty(ApiCall& api, const char* what, int argument) {
   const Place place{state, api.call(), &api.info(), &api.site()};
   Violation violation =
       Begin(place, Kind::kWrongStruct,
-            std::string(api.info().api) + " was given a '" + state.host.TypeName(object) +
-                "' object, whose shape is HPyType_BuiltinShape_" + ShapeName(found));
+            std::string(api.info().api) + " was given an object of type '" +
+                state.host.TypeName(object) + "', whose shape is HPyType_BuiltinShape_" +
+                ShapeName(found) + " where it needs HPyType_BuiltinShape_" + ShapeName(shape));
   violation.argument = 1;
   TellStory(place, state.table, handle, &violation);
   violation.opened.reset();

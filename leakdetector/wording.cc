@@ -28,7 +28,7 @@ constexpr Wording kWordings[] = {
     {Kind::kDoubleClose, "closed again here"},
     {Kind::kCloseOfArgument, "closed here", "argument of this call"},
     {Kind::kCloseOfConstant, "closed here"},
-    {Kind::kReturnOfArgument, kReturned},
+    {Kind::kReturnOfArgument, kReturned, "argument of this call"},
     {Kind::kReturnOfConstant, kReturned},
     {Kind::kReturnOfClosed, kReturned},
     {Kind::kNullArgument, "HPy_NULL passed here"},

@@ -6,6 +6,13 @@ typedef struct {
 } Vector;
 HPyType_HELPERS(Vector)
 
+HPyDef_SLOT(Vector_new, HPy_tp_new)
+static HPy Vector_new_impl(HPyContext *ctx, HPy cls, const HPy *args, HPy_ssize_t nargs, HPy kw)
+{
+    Vector *vector;
+    return HPy_New(ctx, cls, &vector);
+}
+
 HPyDef_METH(Vector_fill, "fill", HPyFunc_NOARGS)
 static HPy Vector_fill_impl(HPyContext *ctx, HPy self)
 {
@@ -15,7 +22,7 @@ static HPy Vector_fill_impl(HPyContext *ctx, HPy self)
     return HPy_Dup(ctx, ctx->h_None);
 }
 
-static HPyDef *Vector_defines[] = {&Vector_fill, NULL};
+static HPyDef *Vector_defines[] = {&Vector_new, &Vector_fill, NULL};
 static HPyType_Spec Vector_spec = {
     .name = "example.Vector",
     .basicsize = sizeof(Vector),
