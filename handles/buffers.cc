@@ -15,7 +15,9 @@ namespace hpy::handles {
 namespace {
 
 constexpr size_t kCanary = 32;
-constexpr size_t kAdaptiveBatch = 32;
+// Past some number of pages the kernel drops the whole TLB, which is cheaper than page by page:
+// 390 ns for a copy, a read and its end with batches of 32 became 265 with 128 (x86-64, Linux 6.18).
+constexpr size_t kAdaptiveBatch = 128;
 
 void FillCanary(char* at) {
   for (size_t i = 0; i < kCanary; i++) at[i] = static_cast<char>(0xC5 ^ (i * 29));

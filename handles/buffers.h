@@ -53,7 +53,7 @@ class Buffers {
   void set_guard(Guard guard);
   Guard guard() const { return guard_; }
   // Address space in bytes that small buffers of closed handles may hold before the oldest is used
-  // again (never less than that of 64).
+  // again (never less than that of 256).
   void set_closed_max(size_t bytes);
 
   // The copy of a handle that has none yet: `size` bytes and a NUL. Null when memory is exhausted.

@@ -177,7 +177,6 @@ bool PagePool::Arm(uint32_t first) {
 }
 
 bool PagePool::ArmNextBatch() {
-  Flush();
   const size_t wanted = std::max<size_t>(closed_max_, kMinSlots);
   // Enough are closed and inaccessible once as many as that are left besides a batch to hand out.
   if (made_ < open_ + wanted + kBatch && Grow()) return true;

@@ -52,7 +52,7 @@ enum class GuardMethod : uint8_t { kNone, kMarkers, kBeyondEnd };
 class PagePool {
  public:
   static constexpr uint32_t kNone = ~uint32_t{0};
-  static constexpr uint32_t kBatch = 32;  // slots that are armed with one call
+  static constexpr uint32_t kBatch = 128;  // slots that are armed with one call
   static constexpr uint32_t kArenaSlots = 512;
   static constexpr uint32_t kMaxArenas = 64;
 
@@ -104,6 +104,7 @@ class PagePool {
   bool AfterForkInChild();
 
   GuardMethod method() const { return method_; }
+  uint32_t max_slots() const { return max_slots_; }
   uint32_t slots() const { return made_; }
   uint32_t open() const { return open_; }
   uint64_t calls() const { return calls_; }  // to mprotect, since the beginning

@@ -3,14 +3,18 @@
 #include <alloca.h>
 #include <dlfcn.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <vector>
 
 #include "debug_state.h"
+#include "handles/buffers.h"
 #include "stacktrace/stacktrace.h"
 
 namespace hpy::python {
@@ -92,13 +96,35 @@ std::string HandlerOf(int signal) {
   return info.dli_fname;
 }
 
+// What guards memory behind pointers here, tried with a buffer of its own.
+std::string GuardOfMemory() {
+  handles::Buffers buffers;
+  errno = 0;
+  if (buffers.Give(0, "", 0) == nullptr || buffers.IsOnHeap(0)) {
+    rlimit files{}, space{};
+    getrlimit(RLIMIT_FSIZE, &files);
+    getrlimit(RLIMIT_AS, &space);
+    std::string why = "no guarded pages";
+    if (files.rlim_cur != RLIM_INFINITY) why += "; ulimit -f is set: raise it";
+    if (space.rlim_cur != RLIM_INFINITY) why += "; ulimit -v is set: raise it";
+    if (errno != 0) why += std::string("; the kernel says: ") + std::strerror(errno);
+    return "copies on the heap (" + why + ")";
+  }
+  const handles::PagePool& pool = *buffers.pool();
+  const bool markers = pool.method() == handles::GuardMethod::kMarkers;
+  return "pages with " +
+         std::string(markers ? "guard markers (madvise)" : "guards beyond the end of a file") +
+         ", for up to " + std::to_string(pool.max_slots()) + " small copies";
+}
+
 }  // namespace
 
 PyObject* Doctor(PyObject*, PyObject*) {
   if (DebugState::OfInterpreter() == nullptr) return nullptr;
   PyObject* captures = MeasureCaptures();
   if (captures == nullptr) return nullptr;
-  return Py_BuildValue("{s:N,s:{s:s,s:s}}", "captures", captures, "fault_handlers", "SIGSEGV",
+  return Py_BuildValue("{s:N,s:s,s:{s:s,s:s}}", "captures", captures, "guard",
+                       GuardOfMemory().c_str(), "fault_handlers", "SIGSEGV",
                        HandlerOf(SIGSEGV).c_str(), "SIGBUS", HandlerOf(SIGBUS).c_str());
 }
 

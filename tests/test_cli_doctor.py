@@ -72,6 +72,36 @@ def test_who_handles_faults(run_python: PythonRunner) -> None:
     assert "  faulthandler of Python: enabled\n" in enabled.stdout
 
 
+@pytest.mark.parametrize("guard", ["strict", "adaptive"])
+def test_what_guards_memory(run_python: PythonRunner, guard: str) -> None:
+    done = run_python.run(["-m", "hpy.debug", "doctor"], env={"HPY_DEBUG_GUARD": guard})
+    found = re.search(
+        rf"^  guard: {guard}, pages with "
+        r"(guard markers \(madvise\)|guards beyond the end of a file)"
+        r", for up to (\d+) small copies$",
+        done.stdout,
+        re.M,
+    )
+    assert found is not None, done.stdout
+    limit = int(Path("/proc/sys/vm/max_map_count").read_text())
+    assert 0 < int(found[2]) <= limit // 4
+
+
+def test_nothing_guards_memory(run_python: PythonRunner) -> None:
+    text = run_python.run(["-m", "hpy.debug", "doctor"], env={"HPY_DEBUG_GUARD": "heap"}).stdout
+    assert "  guard: heap, copies on the heap\n" in text
+    code = """
+        import resource, sys
+        from hpy.debug.cli import main
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY))
+        sys.exit(main(["doctor", "."]))
+        """
+    assert (
+        "  guard: strict, copies on the heap (no guarded pages; ulimit -f is set: raise it"
+        in run_python(code).stdout
+    )
+
+
 def test_no_module(run_python: PythonRunner, tmp_path: Path) -> None:
     done = run_python.run(["-m", "hpy.debug", "doctor", str(tmp_path)])
     assert f"no HPy module of the Universal or Hybrid ABI on {tmp_path}\n" in done.stdout

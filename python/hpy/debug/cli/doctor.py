@@ -122,7 +122,8 @@ def _find_modules(places: list[str]) -> Iterator[str]:
 
 
 def _guard(facts: dict[str, Any]) -> Iterator[str]:
-    yield f"guard: {settings.get('guard')}, {facts.get('guard') or 'copies on the heap'}"
+    guard = settings.get("guard")
+    yield f"guard: {guard}, {'copies on the heap' if guard == 'heap' else facts['guard']}"
     yield f"page size: {resource.getpagesize()} bytes"
     megabytes = settings.get("closed_buffers") / (1 << 20)
     yield f"address space for buffers of closed handles (closed_buffers): {megabytes:g} MiB"
