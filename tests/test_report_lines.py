@@ -148,9 +148,9 @@ def test_tail_calls_of_one_function_are_told_apart(mod: Any, case: int) -> None:
 def test_leak_in_an_unrolled_loop_is_one_place(mod: Any) -> None:
     with pytest.raises(HPyLeakError) as caught, LeakDetector():
         mod.leak_in_loop("item")
-    assert len(caught.value.violations) == 4
-    for leak in caught.value.violations:
-        assert native_frames(leak.opened) == frames(("leak_in_loop_impl", "leak_in_loop"))
+    (leak,) = caught.value.violations
+    assert leak.count == 4
+    assert native_frames(leak.opened) == frames(("leak_in_loop_impl", "leak_in_loop"))
     assert str(caught.value).count("Allocation stacktrace:") == 1
 
 
@@ -273,11 +273,15 @@ def test_misuse(mod: Any, function: str) -> None:
     assert native_frames(violation.at) == frames(*at)
     for stack in (violation.at, violation.opened, violation.closed):
         check_python(stack, "mistake_of", "the call that is wrong")
-    # The text says the same, one place a line.
-    for verb, (name, mark) in (("at", at[0]), ("opened at", opened[0]), ("closed at", closed[0])):
-        place = re.search(rf"^  {verb} \S*mytest\.(?:c|cpp):(\d+) in (\w+)", str(error), re.M)
-        assert place is not None, str(error)
-        assert (int(place[1]), place[2]) == (line_of(SOURCE, f"/* {mark} */"), name)
+    # The text says the same, with the lines themselves.
+    text = str(error)
+    place = re.search(r"^ *--> \S*mytest\.(?:c|cpp):(\d+) in (\w+)", text, re.M)
+    assert place is not None, text
+    name, mark = at[0]
+    assert (int(place[1]), place[2]) == (line_of(SOURCE, f"/* {mark} */"), name)
+    for word, (_, mark) in (("opened here", opened[0]), ("closed here", closed[0])):
+        line = line_of(SOURCE, f"/* {mark} */")
+        assert re.search(rf"^ *{line} \| .*\n *\|.* {word}", text, re.M), text
 
 
 def test_misuse_in_a_getter(mod: Any) -> None:
