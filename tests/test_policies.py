@@ -367,17 +367,17 @@ def test_lines_of_processes_and_threads_are_whole(
         import mytest
 
         def work(name):
-            for i in range(100):
+            for i in range(25):
                 try:
                     mytest.use(name + " " * 300)
                 except hpy.debug.HPyDebugError:
                     pass
 
         children = []
-        for child in range(3):
+        for child in range(8):
             pid = os.fork()
             if pid == 0:
-                threads = [threading.Thread(target=work, args=(f"{child}{i}",)) for i in range(3)]
+                threads = [threading.Thread(target=work, args=(f"{child}{i}",)) for i in range(8)]
                 for thread in threads:
                     thread.start()
                 for thread in threads:
@@ -391,7 +391,7 @@ def test_lines_of_processes_and_threads_are_whole(
     )
     assert done.returncode == 0, done.stderr
     lines = report.read_text().splitlines()
-    assert len(lines) == 900
+    assert len(lines) == 8 * 8 * 25
     assert {json.loads(line)["kind"] for line in lines} == {"use-after-close"}
 
 
