@@ -33,7 +33,7 @@ uint32_t SlotsForMappings() {
     close(fd);
   }
   return static_cast<uint32_t>(
-      std::min<unsigned long>(limit / 4, PagePool::kMaxArenas * PagePool::kArenaSlots));
+      std::min<unsigned long>(limit / 4, size_t{PagePool::kMaxArenas} * PagePool::kArenaSlots));
 }
 
 // A file without a name, in memory. -1 where it cannot be had. A limit on the size of files would
