@@ -187,7 +187,8 @@ void RecordObject(const Fault& fault, RecordWriter* writer) {
   // Only what is known to run no code of the program.
   if (type != "str" && type != "bytes") return;
   if (const auto repr = state.host.Repr(slot->wrapped())) {
-    writer->Line("repr").Text(std::string_view(*repr).substr(0, 4096)).End();
+    const std::string_view text = *repr;
+    writer->Line("repr").Text(text.substr(0, 4096)).End();
   }
 }
 

@@ -49,8 +49,9 @@ std::vector<Visit> VisitsOf(Host& host, const void* owner) {
   host.Traverse(host.Borrow(const_cast<void*>(owner)), &Collect, &collector);
   std::vector<Visit>& visits = collector.visits;
   std::ranges::sort(visits, {}, &Visit::field);
-  const auto rest = std::ranges::unique(visits, {}, &Visit::field);
-  visits.erase(rest.begin(), rest.end());
+  visits.erase(std::unique(visits.begin(), visits.end(),
+                           [](const Visit& a, const Visit& b) { return a.field == b.field; }),
+               visits.end());
   return std::move(visits);
 }
 
@@ -116,8 +117,8 @@ void Fields::Stored(const void* owner, const HPyField* field, const void* old, c
   if (stores.owners.size() >= stores.next_compaction) {
     // So that a function that never returns does not collect owners for ever.
     std::ranges::sort(stores.owners);
-    const auto rest = std::ranges::unique(stores.owners);
-    stores.owners.erase(rest.begin(), rest.end());
+    stores.owners.erase(std::unique(stores.owners.begin(), stores.owners.end()),
+                        stores.owners.end());
     std::erase_if(stores.owners, [&](const void* o) { return !owners_.contains(o); });
     stores.next_compaction = std::max<size_t>(64, stores.owners.size() * 2);
   }
@@ -165,8 +166,7 @@ bool Fields::IsForgotten(const void* owner, const HPyField* field) {
 void Fields::CheckReturn(Call& call) {
   std::vector<const void*>& owners = call.stores.owners;
   std::ranges::sort(owners);
-  const auto rest = std::ranges::unique(owners);
-  owners.erase(rest.begin(), rest.end());
+  owners.erase(std::unique(owners.begin(), owners.end()), owners.end());
   for (const void* owner : std::exchange(owners, {})) {
     auto it = owners_.find(owner);
     if (it == owners_.end()) continue;
@@ -237,6 +237,7 @@ void Fields::Compare(const void* owner, Call* call) {
     }
   }
   std::vector<Violation> violations;
+  violations.reserve(not_owned.size());
   for (const HPyField* field : not_owned) violations.push_back(NotOwned(owner, field));
   for (const Entry& entry : not_visited) {
     violations.push_back(NotVisited(owner, entry));

@@ -28,6 +28,7 @@ const char* SlotName(HPySlot_Slot slot) {
 Functions::Functions() : functions_(1) {}
 
 Functions& Functions::operator=(const Functions& other) {
+  if (this == &other) return *this;
   const std::lock_guard lock(mutex_);
   functions_ = other.functions_;
   numbers_ = other.numbers_;

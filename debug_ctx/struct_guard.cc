@@ -14,7 +14,6 @@
 
 namespace hpy::debug_ctx {
 
-using handles::Ending;
 using handles::Slot;
 using leakdetector::Kind;
 using leakdetector::Violation;
