@@ -83,6 +83,16 @@ def test_call_of_other_callables(hpy_module: ModuleFactory) -> None:
     assert mod.method("of_class", (Thing(),), 1, NULL) is Thing
 
 
+@pytest.mark.hpy_abis("cpython", "universal", "hybrid")  # a mistake that debug mode reports
+@pytest.mark.parametrize("names", [["x"], "x", {"x": 1}, 1])
+def test_keyword_names_that_are_no_tuple(hpy_module: ModuleFactory, names: object) -> None:
+    mod = hpy_module(CALLS)
+    with pytest.raises(TypeError, match="requires kwnames to be a tuple or null handle"):
+        mod.call(everything, (1,), 0, names)
+    with pytest.raises(TypeError, match="requires kwnames to be a tuple or null handle"):
+        mod.method("method", (Thing(), 1), 1, names)
+
+
 def test_errors_of_calls(hpy_module: ModuleFactory) -> None:
     mod = hpy_module(CALLS)
     thing = Thing()
@@ -102,11 +112,6 @@ def test_errors_of_calls(hpy_module: ModuleFactory) -> None:
     ):
         with pytest.raises(TypeError):
             call()
-    for names in ["x"], "x", {"x": 1}, 1:
-        with pytest.raises(TypeError, match="requires kwnames to be a tuple or null handle"):
-            mod.call(everything, (1,), 0, names)
-        with pytest.raises(TypeError, match="requires kwnames to be a tuple or null handle"):
-            mod.method("method", (thing, 1), 1, names)
     with pytest.raises(SystemError, match="HPy_CallMethod: nargs is 0"):
         mod.method("method", (thing,), 0, NULL)
     for call in (

@@ -366,6 +366,11 @@ def test_types(hpy_module: ModuleFactory) -> None:
         (type("N\xe4me", (), {}), "N\xe4me"),
     ]:
         assert mod.type_name(cls) == name
+
+
+@pytest.mark.hpy_abis("cpython", "universal", "hybrid")  # a mistake that debug mode reports
+def test_name_of_what_is_no_type(hpy_module: ModuleFactory) -> None:
+    mod = hpy_module(OBJECTS)
     with pytest.raises(TypeError, match="HPyType_GetName: expected a type, got 'int'"):
         mod.type_name(1)
 

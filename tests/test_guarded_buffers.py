@@ -245,7 +245,9 @@ def test_damaged_heap(case: Case) -> None:
     assert done.stderr.startswith("hpy.debug: buffer-after-close: reading 0x")
     assert "error[buffer-after-close]" in done.stderr
     assert found[0]["api"] == "HPyUnicode_AsUTF8AndSize"
-    assert lines(found[0]["opened"]) == [line("gives utf8"), line("asks keep")]
+    # What is damaged may be what the lines are read with: then there are none, never wrong ones.
+    opened = lines(found[0]["opened"])
+    assert opened in ([line("gives utf8"), line("asks keep")], [None, None])
 
 
 def test_closed_standard_error(case: Case) -> None:
