@@ -61,6 +61,12 @@ class OpenLog {
   size_t capacity_ = 0;
 };
 
+// A violation that has been written, and that Python has not heard of: outside.h.
+struct Late {
+  leakdetector::Violation violation;
+  bool warns;  // the policy was warn
+};
+
 // HPy_LeavePythonExecution, from there to the re-entry.
 struct Leave {
   bool active = false;
@@ -99,13 +105,11 @@ struct Call {
   OpenLog builders, trackers;  // what it opened of them
   // Mistakes of calls that have no error value: raised when the function returns.
   std::vector<leakdetector::Violation> deferred;
-  // The same, of mistakes that were reported where nobody could be asked whether they are suppressed.
-  std::vector<leakdetector::Violation> from_outside;
   // The last of them that was only warned of: raised all the same if the function then fails without
   // an exception, which is what it makes of a refused result.
   std::unique_ptr<leakdetector::Violation> warned;
-  // What was found during it where nothing can be raised: dealt with when the function returns.
-  std::vector<leakdetector::Violation> late;
+  // What was reported during it from where nothing can be raised.
+  std::vector<Late> late;
   // The last call of the API that was refused, with an exception or without.
   std::unique_ptr<leakdetector::Violation> refused;
 };

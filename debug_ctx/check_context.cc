@@ -33,7 +33,6 @@ void ApiCall::CheckContext() {
     mistake.entry = reinterpret_cast<uintptr_t>(slot.function);
     mistake.python_frames = state.settings.python_stacks;
     mistake.object = slot.object;
-    mistake.returns = thread_calls.last;
     mistake.holds_interpreter = true;
     ReportOutside(state, mistake);
     return;
@@ -90,7 +89,6 @@ void ReportLeft(Kind kind, std::string_view what, Call* left, const SlotInfo& in
   mistake.left = left;
   // Once in a call of the function: the error is raised at its return, so each has its own.
   mistake.object = left->first_order;
-  mistake.returns = left;
   ReportOutside(*left->state, mistake);
 }
 

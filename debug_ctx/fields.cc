@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "debug_ctx/outside.h"
 #include "debug_ctx/policy.h"
 #include "debug_ctx/state.h"
 #include "debug_ctx/story.h"

@@ -57,8 +57,6 @@ class ObjectHost {
     uintptr_t low, high;
   };
   virtual Bounds ThreadStack() = 0;
-  // Has DeliverReports (policy.h) called soon, in a moment when Python code may run.
-  virtual void WantDelivery() = 0;
 };
 
 }  // namespace hpy::debug_ctx

@@ -21,27 +21,76 @@ namespace {
 
 constexpr int kFrames = 64;
 
-void EmptyQueueOf(void* state) { EmptyQueue(*static_cast<State*>(state)); }
+// Where there is a call, nothing is lost when it is raised at its return.
+void DealWith(State& state, std::vector<Late> violations, Call* call) {
+  for (Late& late : violations) {
+    if (Tell(state, late.violation)) continue;
+    if (late.warns) {
+      if (state.host.Warn(late.violation)) continue;
+      state.universal->ctx_Err_Clear(state.universal);  // turned into an exception: so it is raised
+    }
+    if (call != nullptr) {
+      call->deferred.push_back(std::move(late.violation));
+    } else {
+      state.host.Unraisable(late.violation);
+    }
+  }
+}
 
-void Schedule(State& state) {
+// Called by a thread that holds the interpreter.
+void EmptyQueue(void* data) {
+  State& state = *static_cast<State*>(data);
+  std::vector<Late> queue;
   {
     const std::lock_guard lock(state.outside.mutex);
-    if (state.outside.scheduled || state.outside.queue.empty()) return;
-    state.outside.scheduled = true;
+    queue.swap(state.outside.queue);
+    state.outside.scheduled = false;
   }
-  if (!state.host.CallSoon(EmptyQueueOf, &state)) {
+  DealWith(state, std::move(queue), nullptr);
+}
+
+void Enqueue(State& state, Late late) {
+  {
+    const std::lock_guard lock(state.outside.mutex);
+    state.outside.queue.push_back(std::move(late));
+    if (std::exchange(state.outside.scheduled, true)) return;
+  }
+  if (!state.host.CallSoon(EmptyQueue, &state)) {
     // The next report asks again.
     const std::lock_guard lock(state.outside.mutex);
     state.outside.scheduled = false;
   }
 }
 
-void Wait(State& state, const Violation& violation, Outside::Then then) {
+// `call`: the one of this thread at whose return Python hears of it, or null.
+void Write(State& state, Violation violation, Call* call, bool holds_interpreter) {
+  std::shared_ptr<leakdetector::ReportFile> file;
+  Policy policy;
   {
     const std::lock_guard lock(state.outside.mutex);
-    state.outside.queue.push_back({violation, then});
+    file = state.report_file;
+    policy = state.settings.policy;
   }
-  Schedule(state);
+  if (file != nullptr) file->Append(leakdetector::ToJson(violation));
+  // The Python code that knows what is suppressed is asked all the same when the process would end
+  // otherwise.
+  if (policy == Policy::kAbort && !(holds_interpreter && state.host.Suppressed(violation))) {
+    Abort(state, violation);
+  }
+  if (!holds_interpreter) WriteError(leakdetector::ToText(violation, {}));
+  Late late{std::move(violation), policy == Policy::kWarn};
+  if (call != nullptr) {
+    call->late.push_back(std::move(late));
+  } else {
+    Enqueue(state, std::move(late));
+  }
+}
+
+// The call in progress on a thread that holds the interpreter. In a traverse or destroy function there
+// is no innermost call: it is the interrupted one.
+Call* CallInProgress(const State& state) {
+  Call* const call = innermost_call != nullptr ? innermost_call : thread_calls.slot.interrupted;
+  return call != nullptr && call->state == &state ? call : nullptr;
 }
 
 Stack Shown(const leakdetector::FrameFilter& filter, stacktrace::StackId id) {
@@ -58,15 +107,11 @@ void ReportOutside(State& state, const OutsideMistake& mistake) {
   const stacktrace::StackId opened =
       mistake.left != nullptr ? static_cast<stacktrace::StackId>(mistake.left->leave.at) : 0;
   leakdetector::FrameFilter filter;
-  std::shared_ptr<leakdetector::ReportFile> file;
-  Policy policy;
   {
     const std::lock_guard lock(state.outside.mutex);
     const Outside::Key key{static_cast<int>(mistake.kind), at, opened, mistake.object};
     if (!state.outside.reported.insert(key).second) return;
     filter = state.filter;
-    file = state.report_file;
-    policy = state.settings.policy;
   }
 
   Violation violation;
@@ -86,38 +131,17 @@ void ReportOutside(State& state, const OutsideMistake& mistake) {
     violation.opened->python = mistake.left->leave.python;
   }
 
-  if (file != nullptr) file->Append(leakdetector::ToJson(violation));
-  if (policy == Policy::kAbort) Abort(state, violation);
-  if (!mistake.holds_interpreter) WriteError(leakdetector::ToText(violation, {}));
-  Call* const call = mistake.returns;
-  if (call != nullptr) {
-    MarkRefused(*call, violation);
-    if (policy == Policy::kRaise) call->from_outside.push_back(violation);
-  }
-  Wait(state, violation,
-       policy == Policy::kWarn ? Outside::Then::kWarn
-       : call == nullptr       ? Outside::Then::kUnraisable
-                               : Outside::Then::kTell);
+  Call* const call = mistake.left != nullptr     ? mistake.left
+                     : mistake.holds_interpreter ? CallInProgress(state)
+                                                 : nullptr;
+  if (call != nullptr) MarkRefused(*call, violation);
+  Write(state, std::move(violation), call, mistake.holds_interpreter);
 }
 
-void EmptyQueue(State& state) {
-  std::vector<Outside::Waiting> queue;
-  {
-    const std::lock_guard lock(state.outside.mutex);
-    queue.swap(state.outside.queue);
-    state.outside.scheduled = false;
-  }
-  for (const Outside::Waiting& waiting : queue) {
-    if (state.host.Suppressed(waiting.violation)) continue;
-    state.violations++;
-    state.host.Notify(waiting.violation);
-    if (waiting.then == Outside::Then::kUnraisable) {
-      state.host.Unraisable(waiting.violation);
-    } else if (waiting.then == Outside::Then::kWarn && !state.host.Warn(waiting.violation)) {
-      // The warning was turned into an exception, which has nowhere to go.
-      state.universal->ctx_Err_WriteUnraisable(state.universal, HPy_NULL);
-    }
-  }
+void ReportLater(State& state, Violation violation) {
+  Write(state, std::move(violation), CallInProgress(state), /*holds_interpreter=*/true);
 }
+
+void TakeLate(State& state, Call& call) { DealWith(state, std::exchange(call.late, {}), &call); }
 
 }  // namespace hpy::debug_ctx

@@ -61,14 +61,6 @@ void Abort(State& state, const Violation& violation, const char* fatal) {
   std::abort();  // a host that returns from Fatal
 }
 
-namespace {
-
-// The part of it that takes no Python code.
-void Record(State& state, const Violation& violation) {
-  if (state.report_file != nullptr) state.report_file->Append(leakdetector::ToJson(violation));
-}
-
-// The rest. True when the violation is suppressed.
 bool Tell(State& state, const Violation& violation) {
   if (state.host.Suppressed(violation)) return true;
   state.violations++;
@@ -76,41 +68,9 @@ bool Tell(State& state, const Violation& violation) {
   return false;
 }
 
-}  // namespace
-
 bool Emit(State& state, const Violation& violation) {
-  Record(state, violation);
+  if (state.report_file != nullptr) state.report_file->Append(leakdetector::ToJson(violation));
   return Tell(state, violation);
-}
-
-void ReportLater(State& state, Violation violation) {
-  Record(state, violation);
-  // The Python code that knows what is suppressed is asked all the same when the process would end
-  // otherwise.
-  if (state.settings.policy == Policy::kAbort && !state.host.Suppressed(violation)) {
-    Abort(state, violation, nullptr);
-  }
-  // In a traverse or destroy function there is no innermost call: it is the interrupted one.
-  Call* const call = innermost_call != nullptr ? innermost_call : thread_calls.slot.interrupted;
-  if (call != nullptr && call->state == &state) {
-    call->late.push_back(std::move(violation));
-  } else {
-    state.late.push_back(std::move(violation));
-    state.host.WantDelivery();
-  }
-}
-
-void DeliverReports(State& state) {
-  HPyContext* const universal = state.universal;
-  for (const Violation& violation : std::exchange(state.late, {})) {
-    if (Tell(state, violation)) continue;
-    if (state.settings.policy == Policy::kWarn) {
-      if (state.host.Warn(violation)) continue;
-    } else {
-      state.host.Raise(violation, HPy_NULL);
-    }
-    universal->ctx_Err_WriteUnraisable(universal, HPy_NULL);
-  }
 }
 
 void MarkRefused(Call& call, const Violation& violation) {
@@ -148,29 +108,11 @@ void Report(State& state, Call& call, Violation violation, bool can_fail, const 
   }
 }
 
-// What was found during the call where nothing could be raised.
-void TakeLate(State& state, Call& call) {
-  for (Violation& violation : std::exchange(call.late, {})) {
-    if (Tell(state, violation)) continue;
-    if (state.settings.policy == Policy::kWarn) {
-      if (state.host.Warn(violation)) continue;
-      state.universal->ctx_Err_Clear(state.universal);
-    }
-    call.deferred.push_back(std::move(violation));
-  }
-}
-
 void CallHook(State& state, Call& call, Hook hook) {
   state.host.CallHook(hook);
   if (!state.universal->ctx_Err_Occurred(state.universal)) return;
   call.attention = true;
   call.excused = true;
-}
-
-void AskAboutOutside(State& state, Call& call) {
-  for (Violation& violation : std::exchange(call.from_outside, {})) {
-    if (!state.host.Suppressed(violation)) call.deferred.push_back(std::move(violation));
-  }
 }
 
 bool RaiseDeferred(State& state, Call& call) {

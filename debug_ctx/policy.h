@@ -16,29 +16,17 @@ namespace hpy::debug_ctx {
 void Report(State& state, Call& call, leakdetector::Violation violation, bool can_fail,
             const char* fatal = nullptr);
 
-// The same where nothing can be raised and no Python code may run: in the garbage collector, in
-// traverse and destroy functions. The report is written at once. The rest is done when the extension
-// function in progress returns, or, outside of all, soon after, when what would be raised goes to
-// sys.unraisablehook.
-void ReportLater(State& state, leakdetector::Violation violation);
-// That: called by the host as ObjectHost::WantDelivery says.
-void DeliverReports(State& state);
-
 // The part of it that every policy has: written to the report file, counted, told to subscribers. True
 // when it is suppressed: then it is only written to the report file.
 bool Emit(State& state, const leakdetector::Violation& violation);
+// The same of one that has been written: ReportLater() in outside.h.
+bool Tell(State& state, const leakdetector::Violation& violation);
 
 // Notes in a call what it was refused, so that what follows from that is no mistake of its own.
 void MarkRefused(Call& call, const leakdetector::Violation& violation);
 
 // Calls an older hook. An exception that it leaves set is not the function's.
 void CallHook(State& state, Call& call, Hook hook);
-
-// Defers what was found outside during a call, unless it is suppressed.
-void AskAboutOutside(State& state, Call& call);
-
-// Defers what was found during a call where nothing could be raised.
-void TakeLate(State& state, Call& call);
 
 // Raises what was deferred during a call of a function. True when there was any; then an exception is
 // set, and the result must be given up.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "debug_ctx/api_call.h"
+#include "debug_ctx/outside.h"
 #include "debug_ctx/policy.h"
 #include "debug_ctx/story.h"
 
@@ -25,7 +26,6 @@ void PrepareReturn(Call& call) {
 bool ConcludeReturn(State& state, Call& call, bool failed, bool occurred, Silent silent) {
   // A result that does not agree, because the function could not know that a call was refused, is no
   // mistake of its own: the one that was reported is what surfaces.
-  AskAboutOutside(state, call);
   bool give_up = false;
   if (failed && !occurred) {
     if (call.warned != nullptr) {
@@ -61,7 +61,6 @@ void ConcludeVoid(State& state, Call& call, bool occurred) {
     }
     universal->ctx_Err_WriteUnraisable(universal, HPy_NULL);
   }
-  AskAboutOutside(state, call);
   for (const Violation& violation : std::exchange(call.deferred, {})) {
     state.host.Unraisable(violation);
   }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "debug_ctx/heap_buffers.h"
+#include "debug_ctx/outside.h"
 #include "debug_ctx/policy.h"
 #include "debug_ctx/records.h"
 

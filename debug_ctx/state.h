@@ -134,7 +134,6 @@ class State {
   Fields fields{*this};
   Globals globals;
   StructGuards guards{*this};
-  std::vector<leakdetector::Violation> late;  // found outside all calls: see ReportLater
   leakdetector::FrameFilter filter;
   std::shared_ptr<leakdetector::ReportFile> report_file;
   LongLived long_lived;

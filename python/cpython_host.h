@@ -64,7 +64,6 @@ class CPythonHost final : public debug_ctx::Host {
   HPyCFunction TraverseFunction(HPy object) override;
   void StoreField(HPy owner, HPyField* field, HPy value) override;
   Bounds ThreadStack() override;
-  void WantDelivery() override;
 
   Callbacks callbacks;
   // Python files below this folder, which ends with a slash, are in no stack.

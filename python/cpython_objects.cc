@@ -5,7 +5,6 @@
 #include <pthread.h>
 
 #include "cpython_host.h"
-#include "debug_ctx/policy.h"
 #include "debug_state.h"
 
 namespace hpy::python {
@@ -32,11 +31,6 @@ void OnDies(void* object) {
 }
 
 constexpr _HPyObserver kObserver = {OnStored, OnTaken, OnCleared, OnDies};
-
-int Deliver(void* state) {
-  debug_ctx::DeliverReports(*static_cast<debug_ctx::State*>(state));
-  return 0;
-}
 
 #if defined(__linux__)
 debug_ctx::ObjectHost::Bounds FindThreadStack() {
@@ -140,11 +134,6 @@ debug_ctx::ObjectHost::Bounds CPythonHost::ThreadStack() {
   // A main thread's stack grows, but its upper end stays where it is.
   static thread_local const Bounds bounds = FindThreadStack();
   return bounds;
-}
-
-void CPythonHost::WantDelivery() {
-  // When the queue is full the report has been written, and the rest comes with the next one.
-  if (DebugState* debug = DebugState::Find()) Py_AddPendingCall(Deliver, &debug->state);
 }
 
 }  // namespace hpy::python

@@ -133,7 +133,6 @@ class FakeInterpreter final : public Host {
   HPyCFunction TraverseFunction(HPy) override { return nullptr; }
   void StoreField(HPy, HPyField* field, HPy value) override { field->_i = value._i; }
   Bounds ThreadStack() override { return {0, 0}; }
-  void WantDelivery() override {}
   void CallHook(Hook) override { hook_calls++; }
 
   static inline FakeInterpreter* current = nullptr;
