@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "debug_ctx/records.h"
 #include "debug_ctx/story.h"
 #include "leakdetector/report.h"
@@ -37,6 +38,8 @@ struct Tally {
   }
 };
 
+uint64_t KeyOf(const Slot& slot) { return uint64_t{slot.opened} << 32 | slot.function; }
+
 // Those with one story, opened by one function.
 struct Group {
   uint64_t key;
@@ -48,11 +51,10 @@ bool Older(const Slot* a, const Slot* b) { return a->order < b->order; }
 
 class Groups {
  public:
-  Groups(const HandleTable& table, size_t listed, bool report)
-      : table_(table), listed_(listed), report_(report) {}
+  Groups(const HandleTable& table, size_t listed) : table_(table), listed_(listed) {}
 
   void Add(Slot& slot, uint64_t holds = 0) {
-    const uint64_t key = uint64_t{slot.opened} << 32 | slot.function;
+    const uint64_t key = KeyOf(slot);
     if (groups_.empty() || groups_[last_].key != key) {
       const auto [place, is_new] = places_.try_emplace(key, groups_.size());
       if (is_new) groups_.push_back({key, {}, {}, {}});
@@ -62,7 +64,6 @@ class Groups {
     const HPy handle = table_.HandleOf(slot);
     group.all.Add(handle, slot.order, holds);
     if ((slot.closed & handles::kReported) == 0) group.fresh.Add(handle, slot.order, holds);
-    if (report_) slot.closed |= handles::kReported;
     List(&group.listed, &slot);
   }
 
@@ -88,10 +89,30 @@ class Groups {
 
   const HandleTable& table_;
   const size_t listed_;
-  const bool report_;
   std::vector<Group> groups_;
   absl::flat_hash_map<uint64_t, size_t> places_;
   size_t last_ = 0;
+};
+
+// What was opened in the generations that are looked at, and before this was made.
+class Window {
+ public:
+  Window(const HandleTable& table, const LeakOptions& options)
+      : table_(table),
+        generation_(options.generation),
+        end_(options.until ? table.FirstOrder(*options.until) : table.next_order()) {}
+
+  template <typename F>
+  void ForEachOpen(F f) const {
+    table_.ForEachOpen(generation_, [&](Slot& slot) {
+      if (slot.order < end_) f(slot);
+    });
+  }
+
+ private:
+  const HandleTable& table_;
+  const int64_t generation_;
+  const uint64_t end_;
 };
 
 // Which slots of handles open trackers of this generation hold.
@@ -111,11 +132,9 @@ std::vector<bool> HeldSlots(State& state, int64_t generation) {
 
 // Leaves out what `ignore` says. It may run any code, so what it is asked about may be closed by then.
 // False when it gave up.
-bool Ask(State& state, std::vector<Slot*>& slots, const std::function<int(Slot*)>& ignore) {
-  std::sort(slots.begin(), slots.end(), Older);
-  std::vector<HPy> handles;
-  handles.reserve(slots.size());
-  for (const Slot* slot : slots) handles.push_back(state.table.HandleOf(*slot));
+bool Ask(State& state, std::vector<HPy>& handles, const std::function<int(Slot*)>& ignore) {
+  std::sort(handles.begin(), handles.end(),
+            [&](HPy a, HPy b) { return Older(state.table.Resolve(a), state.table.Resolve(b)); });
   bool gave_up = false;
   std::erase_if(handles, [&](HPy handle) {
     Slot* slot = state.table.Resolve(handle);
@@ -123,10 +142,7 @@ bool Ask(State& state, std::vector<Slot*>& slots, const std::function<int(Slot*)
     gave_up = gave_up || answer < 0;
     return answer != 0;
   });
-  slots.clear();
-  for (HPy handle : handles) {
-    if (Slot* slot = state.table.Resolve(handle)) slots.push_back(slot);
-  }
+  std::erase_if(handles, [&](HPy handle) { return state.table.Resolve(handle) == nullptr; });
   return !gave_up;
 }
 
@@ -165,7 +181,8 @@ class Leaks {
       const auto what = [&](const Tally& tally) {
         return describe != nullptr ? describe(state_, tally) : std::string();
       };
-      Leak leak = {Describe(kind, table, group.key, group.all, what(group.all)), {}, {}};
+      Leak leak = {
+          Describe(kind, table, group.key, group.all, what(group.all)), {}, {}, {group.key}};
       if (kind != Kind::kLongLivedHandle && group.fresh.count == group.all.count) {
         leak.fresh = leak.violation;
       } else if (kind != Kind::kLongLivedHandle && group.fresh.count != 0) {
@@ -200,6 +217,7 @@ class Leaks {
     } else if (leak.fresh) {
       other.fresh->count += leak.fresh->count;
     }
+    other.groups.insert(other.groups.end(), leak.groups.begin(), leak.groups.end());
     other.handles.insert(other.handles.end(), leak.handles.begin(), leak.handles.end());
     std::sort(other.handles.begin(), other.handles.end(), Older);
     if (other.handles.size() > listed) other.handles.resize(listed);
@@ -233,61 +251,78 @@ Violation DescribeOpen(State& state, Kind kind, StoryId opened, uint32_t functio
   return violation;
 }
 
-Violation LeakOf(State& state, const Slot& slot) {
-  return DescribeOpen(state, Kind::kHandleLeak, slot.opened, static_cast<uint32_t>(slot.function),
-                      state.table.HandleOf(slot), OrderOf(state, state.table, slot), 1, "");
-}
-
-bool MarkReported(State& state, Kind kind, HPy handle) {
-  const HandleTable& table = kind == Kind::kBuilderLeak   ? state.builders
-                             : kind == Kind::kTrackerLeak ? state.trackers
-                                                          : state.table;
-  Slot* slot = table.Resolve(handle);
-  if (slot == nullptr || (slot->closed & handles::kReported) != 0) return false;
-  slot->closed |= handles::kReported;
-  return true;
-}
-
 std::vector<Leak> FindLeaks(State& state, const LeakOptions& options) {
   const int64_t generation = options.generation;
-  const size_t open = state.table.CountOpen(generation);
+  const size_t later = options.until ? state.table.CountOpen(*options.until) : 0;
+  const size_t open = std::max(state.table.CountOpen(generation), later) - later;
   if (open == 0 && state.builders.CountOpen(generation) == 0 &&
       state.trackers.CountOpen(generation) == 0) {
     return {};
   }
+  // What is opened while this runs, by code of objects and of `ignore`, is none of its concern.
+  const Window handles_window(state.table, options);
+  const Window builders_window(state.builders, options);
+  const Window trackers_window(state.trackers, options);
   const size_t listed = open <= kAllListed ? kAllListed : kListed;
-  Groups handles(state.table, listed, options.report);
-  Groups long_lived(state.table, 0, false);
+  Groups handles(state.table, listed);
+  Groups long_lived(state.table, 0);
   const std::vector<bool> held = HeldSlots(state, generation);
-  std::vector<Slot*> to_ask;
-  state.table.ForEachOpen(generation, [&](Slot& slot) {
+  std::vector<HPy> asked;
+  const auto is_leak = [&](const Slot& slot) {
+    const uint32_t index = state.table.index_of(slot);
+    return static_cast<Origin>(slot.origin) == Origin::kOwned &&
+           (index >= held.size() || !held[index]);
+  };
+  handles_window.ForEachOpen([&](Slot& slot) {
     if (static_cast<Origin>(slot.origin) != Origin::kOwned) return;
     state.guards.CheckLive(slot.wrapped());
     if (options.long_lived && (slot.closed & handles::kOutlived) != 0) long_lived.Add(slot);
-    const uint32_t index = state.table.index_of(slot);
-    if (index < held.size() && held[index]) return;
+    if (!is_leak(slot)) return;
     if (options.ignore) {
-      to_ask.push_back(&slot);
+      asked.push_back(state.table.HandleOf(slot));
     } else {
       handles.Add(slot);
     }
   });
   if (options.ignore) {
-    if (!Ask(state, to_ask, options.ignore)) return {};
-    for (Slot* slot : to_ask) handles.Add(*slot);
+    if (!Ask(state, asked, options.ignore)) return {};
+    for (HPy handle : asked) handles.Add(*state.table.Resolve(handle));
   }
-  Groups builders(state.builders, 0, options.report);
-  state.builders.ForEachOpen(generation, [&](Slot& slot) { builders.Add(slot); });
-  Groups trackers(state.trackers, 0, options.report);
-  state.trackers.ForEachOpen(
-      generation, [&](Slot& slot) { trackers.Add(slot, TrackerRecord::Of(slot)->handles.size()); });
+  Groups builders(state.builders, 0);
+  builders_window.ForEachOpen([&](Slot& slot) { builders.Add(slot); });
+  Groups trackers(state.trackers, 0);
+  trackers_window.ForEachOpen(
+      [&](Slot& slot) { trackers.Add(slot, TrackerRecord::Of(slot)->handles.size()); });
 
-  Leaks leaks(state);
-  leaks.Add(Kind::kHandleLeak, state.table, handles.Take(), listed);
-  leaks.Add(Kind::kBuilderLeak, state.builders, builders.Take(), 0, DescribeBuilder);
-  leaks.Add(Kind::kTrackerLeak, state.trackers, trackers.Take(), 0, DescribeTracker);
-  leaks.Add(Kind::kLongLivedHandle, state.table, long_lived.Take(), 0);
-  return leaks.Take();
+  Leaks all(state);
+  all.Add(Kind::kHandleLeak, state.table, handles.Take(), listed);
+  all.Add(Kind::kBuilderLeak, state.builders, builders.Take(), 0, DescribeBuilder);
+  all.Add(Kind::kTrackerLeak, state.trackers, trackers.Take(), 0, DescribeTracker);
+  all.Add(Kind::kLongLivedHandle, state.table, long_lived.Take(), 0);
+  std::vector<Leak> leaks = all.Take();
+  if (!options.report) return leaks;
+
+  absl::flat_hash_map<Kind, absl::flat_hash_set<uint64_t>> told;
+  for (const Leak& leak : leaks) {
+    if (options.report(leak.violation)) {
+      told[leak.violation.kind].insert(leak.groups.begin(), leak.groups.end());
+    }
+  }
+  const auto mark = [&](Slot& slot, Kind kind) {
+    if (told[kind].contains(KeyOf(slot))) slot.closed |= handles::kReported;
+  };
+  if (options.ignore) {
+    for (HPy handle : asked) {
+      if (Slot* slot = state.table.Resolve(handle)) mark(*slot, Kind::kHandleLeak);
+    }
+  } else {
+    handles_window.ForEachOpen([&](Slot& slot) {
+      if (is_leak(slot)) mark(slot, Kind::kHandleLeak);
+    });
+  }
+  builders_window.ForEachOpen([&](Slot& slot) { mark(slot, Kind::kBuilderLeak); });
+  trackers_window.ForEachOpen([&](Slot& slot) { mark(slot, Kind::kTrackerLeak); });
+  return leaks;
 }
 
 }  // namespace hpy::debug_ctx

@@ -22,30 +22,29 @@ struct Leak {
   // The first handles, oldest first: all of them while there are no more than kAllListed leaks in all,
   // else kListed of each stack. Valid until the extension closes them. Empty for builders and trackers.
   std::vector<handles::Slot*> handles;
+  // What it was folded of: the story and the function of each.
+  std::vector<uint64_t> groups;
 };
 inline constexpr size_t kAllListed = 10000;
 inline constexpr size_t kListed = 20;
 
 struct LeakOptions {
-  int64_t generation = 0;   // what was opened in this generation or later
-  bool report = false;      // they count as reported from now on
+  int64_t generation = 0;             // what was opened in this generation or later
+  std::optional<int64_t> until = {};  // and before this one
   bool long_lived = false;  // also the notes about handles that outlived the call which opened them
+  // Asked about each leak that was found: whether its members count as reported from now on. May run
+  // any code. Null: none does.
+  std::function<bool(const leakdetector::Violation&)> report = {};
   // Asked about each handle, oldest first; 1 leaves it out, 0 does not, -1 ends the search without a
   // result. May run any code.
-  std::function<int(handles::Slot*)> ignore;
+  std::function<int(handles::Slot*)> ignore = {};
 };
 
-// Handles, builders, trackers, notes; of each the oldest first. Handles that a leaked tracker holds belong to the report about it; constants, and
-// arguments of calls in progress, are no leaks. When nothing was opened, nothing is looked at; else it
-// takes time for each open handle, and the texts of the stacks once for each stack.
+// Handles, builders, trackers, notes; of each the oldest first. Handles that a leaked tracker holds
+// belong to the report about it; constants, and arguments of calls in progress, are no leaks. When
+// nothing was opened, nothing is looked at; else it takes time for each open handle, and the texts of
+// the stacks once for each stack.
 std::vector<Leak> FindLeaks(State& state, const LeakOptions& options);
-
-// The leak of a handle that is in `Leak::handles`, as a violation of its own.
-leakdetector::Violation LeakOf(State& state, const handles::Slot& slot);
-
-// Notes that a report was made of a handle, builder or tracker, as `kind` says. True when it is open,
-// and none was made before.
-bool MarkReported(State& state, leakdetector::Kind kind, HPy handle);
 
 // The violation that tells of `count` things of one kind with the same story. `first` is the handle of
 // one of them, `order` its number, `what` the first half of the message, empty: the kind's title. Runs

@@ -1,5 +1,4 @@
 // Functions of hpy.debug._native about what is open.
-#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -48,80 +47,52 @@ PyObject* TupleOf(DebugState& debug, const debug_ctx::Leak& leak) {
   return tuple;
 }
 
+// Whether function(argument) is true; -1 with an exception set. Takes the argument, which may be null.
+int IsTrueOf(PyObject* function, PyObject* argument) {
+  PyObject* answer = argument == nullptr ? nullptr : PyObject_CallOneArg(function, argument);
+  Py_XDECREF(argument);
+  if (answer == nullptr) return -1;
+  const int is_true = PyObject_IsTrue(answer);
+  Py_DECREF(answer);
+  return is_true;
+}
+
 }  // namespace
 
-// Each handle of its own: for who must tell apart who opened which.
-PyObject* LeakReport(PyObject*, PyObject* args) {
-  debug_ctx::LeakOptions options;
-  long long generation;
-  if (!PyArg_ParseTuple(args, "L:leak_report", &generation)) return nullptr;
-  options.generation = generation;
-  DebugState* debug = DebugState::OfInterpreter();
-  if (debug == nullptr) return nullptr;
-  std::vector<handles::Slot*> slots;
-  std::vector<const debug_ctx::Leak*> others;
-  const std::vector<debug_ctx::Leak> leaks = debug_ctx::FindLeaks(debug->state, options);
-  for (const debug_ctx::Leak& leak : leaks) {
-    if (leak.handles.empty()) others.push_back(&leak);
-    slots.insert(slots.end(), leak.handles.begin(), leak.handles.end());
-  }
-  std::sort(slots.begin(), slots.end(),
-            [](const handles::Slot* a, const handles::Slot* b) { return a->order < b->order; });
-  PyObject* texts = PyList_New(0);
-  const auto append = [&](const leakdetector::Violation& violation) {
-    PyObject* text = texts == nullptr ? nullptr : JsonOf(violation);
-    if (text == nullptr || PyList_Append(texts, text) != 0) Py_CLEAR(texts);
-    Py_XDECREF(text);
-  };
-  for (const handles::Slot* slot : slots) append(debug_ctx::LeakOf(debug->state, *slot));
-  for (const debug_ctx::Leak* leak : others) append(leak->violation);
-  PyObject* handles = texts == nullptr ? nullptr : ListOf(*debug, slots);
-  if (handles == nullptr) {
-    Py_XDECREF(texts);
-    return nullptr;
-  }
-  return Py_BuildValue("(NN)", handles, texts);
-}
-
-PyObject* MarkReported(PyObject*, PyObject* args) {
-  const char* kind;
-  unsigned long long id;
-  if (!PyArg_ParseTuple(args, "sK:mark_reported", &kind, &id)) return nullptr;
-  DebugState* debug = DebugState::OfInterpreter();
-  if (debug == nullptr) return nullptr;
-  const auto known = leakdetector::KindFromName(kind);
-  return PyBool_FromLong(
-      known && debug_ctx::MarkReported(debug->state, *known, HPy{static_cast<HPy_ssize_t>(id)}));
-}
-
 PyObject* FindLeaks(PyObject*, PyObject* args, PyObject* keywords) {
-  static const char* names[] = {"generation", "ignore", "report", "long_lived", nullptr};
+  static const char* names[] = {"generation", "ignore", "report", "long_lived", "until", nullptr};
   long long generation;
   PyObject* ignore = Py_None;
-  int report = 0, long_lived = 0;
-  if (!PyArg_ParseTupleAndKeywords(args, keywords, "L|Opp:find_leaks", const_cast<char**>(names),
-                                   &generation, &ignore, &report, &long_lived)) {
+  PyObject* report = Py_False;
+  PyObject* until = Py_None;
+  int long_lived = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "L|OOpO:find_leaks", const_cast<char**>(names),
+                                   &generation, &ignore, &report, &long_lived, &until)) {
     return nullptr;
   }
   DebugState* debug = DebugState::OfInterpreter();
   if (debug == nullptr) return nullptr;
   debug_ctx::LeakOptions options;
   options.generation = generation;
-  options.report = report != 0;
+  if (until != Py_None) {
+    options.until = PyLong_AsLongLong(until);
+    if (PyErr_Occurred() != nullptr) return nullptr;
+  }
+  if (PyCallable_Check(report)) {
+    options.report = [&](const leakdetector::Violation& violation) {
+      return PyErr_Occurred() == nullptr && IsTrueOf(report, JsonOf(violation)) == 1;
+    };
+  } else if (report == Py_True) {
+    options.report = [](const leakdetector::Violation&) { return true; };
+  }
   options.long_lived = long_lived != 0;
   if (ignore != Py_None) {
     options.ignore = [&](handles::Slot* slot) {
-      PyObject* handle = NewDebugHandle(*debug, slot);
-      PyObject* answer = handle == nullptr ? nullptr : PyObject_CallOneArg(ignore, handle);
-      Py_XDECREF(handle);
-      if (answer == nullptr) return -1;
-      const int is_true = PyObject_IsTrue(answer);
-      Py_DECREF(answer);
-      return is_true;
+      return IsTrueOf(ignore, NewDebugHandle(*debug, slot));
     };
   }
   const std::vector<debug_ctx::Leak> leaks = debug_ctx::FindLeaks(debug->state, options);
-  if (PyErr_Occurred() != nullptr) return nullptr;  // of `ignore`
+  if (PyErr_Occurred() != nullptr) return nullptr;  // of `ignore` or `report`
   PyObject* list = PyList_New(0);
   if (list == nullptr) return nullptr;
   for (const debug_ctx::Leak& leak : leaks) {

@@ -290,15 +290,9 @@ PyObject* LoadedModules(PyObject*, PyObject*) {
 
 PyMethodDef functions[] = {
     {"configure_native", ConfigureNative, METH_VARARGS, "Applies one setting."},
-    {"leak_report", LeakReport, METH_VARARGS,
-     "The handles opened since a generation that are still open, and the JSON text of each leak; "
-     "then "
-     "that of builders and trackers."},
-    {"mark_reported", MarkReported, METH_VARARGS,
-     "Notes that a leak of this kind and id was reported; False when it was before."},
     {"find_leaks", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(FindLeaks)),
      METH_VARARGS | METH_KEYWORDS,
-     "find_leaks(generation, ignore=None, report=False, long_lived=False)\n\n"
+     "find_leaks(generation, ignore=None, report=False, long_lived=False, until=None)\n\n"
      "What was opened since a generation and is still open, folded by stacks: for each the JSON "
      "text,\n"
      "that of those which were not reported yet or None, and its first DebugHandle objects."},

@@ -55,9 +55,7 @@ PyObject* MakeDebugHandleType(DebugState& debug);
 PyObject* NewDebugHandle(DebugState& debug, handles::Slot* slot);
 
 // Functions of the module: debug_leaks.cc.
-PyObject* LeakReport(PyObject* module, PyObject* args);
 PyObject* FindLeaks(PyObject* module, PyObject* args, PyObject* keywords);
-PyObject* MarkReported(PyObject* module, PyObject* args);
 PyObject* FlushNotes(PyObject* module, PyObject* unused);
 
 // The file of the library with this address; empty when there is none.

@@ -49,28 +49,20 @@ _debug: _DebugModule
 def configure_native(name: str, value: object, /) -> None:
     """Makes a setting of hpy.debug.settings take effect; its value has been checked there."""
 
-def leak_report(generation: int, /) -> tuple[list[DebugHandle], list[str]]:
-    """What extensions opened since `generation` and is open, oldest first, and each as JSON.
-
-    Behind the texts of the handles are those of builders and trackers. Of more than 10000 handles
-    only the first 20 of each stack are there.
-    """
-
 def find_leaks(
     generation: int,
     ignore: Callable[[DebugHandle], object] | None = None,
-    report: bool = False,
+    report: bool | Callable[[str], object] = False,
     long_lived: bool = False,
+    until: int | None = None,
 ) -> list[tuple[str, str | None, list[DebugHandle]]]:
-    """The same folded by stacks: JSON with the count, that of what is new, and the first handles.
+    """What extensions opened since `generation`, and before `until`, and is open, folded by stacks.
 
-    With `report` what was new is not from now on. The handles are all, or where there are more than
-    10000 the first 20 of each stack. `long_lived` adds notes about handles that outlived their
-    call.
+    Of each JSON with the count, that of what is new, and the first handles: all, or where there are
+    more than 10000 the first 20 of each stack. Handles oldest first, then builders and trackers.
+    With `report` what was new is not from now on; `report(json)` says so for each. `long_lived`
+    adds notes about handles that outlived their call.
     """
-
-def mark_reported(kind: str, id: int, /) -> bool:
-    """Notes that a leak was reported. False when it was before, or is closed."""
 
 def flush_notes() -> None:
     """Appends what was only counted of long-lived handles to the report file."""

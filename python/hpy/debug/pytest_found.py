@@ -35,20 +35,20 @@ class Found:
 
     fixture: str = ""
     stories: list[str] = field(default_factory=list)
-    allowed: list[tuple[str, str]] = field(default_factory=list)  # kind, reason
+    allowed: list[tuple[str, str, int]] = field(default_factory=list)  # kind, reason, count
 
     def __bool__(self) -> bool:
         return bool(self.stories or self.allowed)
 
     def to_data(self) -> dict[str, Any]:
         """What pytest-xdist can send."""
-        allowed = [list(pair) for pair in self.allowed]
+        allowed = [list(one) for one in self.allowed]
         return {"fixture": self.fixture, "stories": self.stories, "allowed": allowed}
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Found:
         """From to_data()."""
-        allowed = [(kind, reason) for kind, reason in data["allowed"]]
+        allowed = [(kind, reason, count) for kind, reason, count in data["allowed"]]
         return cls(data["fixture"], list(data["stories"]), allowed)
 
 

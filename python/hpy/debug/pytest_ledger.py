@@ -8,17 +8,20 @@ are the owner's leaks. As long as the native module is not loaded there is nothi
 from __future__ import annotations
 
 import gc
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Callable, Optional
 
+from hpy.debug import reporting
 from hpy.debug.native import loaded, native
+from hpy.debug.violation import Violation
 
 if TYPE_CHECKING:
     from _pytest.nodes import Node
 
     from hpy.debug._native import DebugHandle
+
+    Ignore = Optional[Callable[[DebugHandle], object]]
 
 
 @dataclass
@@ -28,14 +31,6 @@ class Owner:
     name: str
     node: Node
     times: list[tuple[int, int]] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Leak:
-    """`handle` is None for what is no handle: a builder or a tracker. `story` is its JSON."""
-
-    handle: DebugHandle | None
-    story: str
 
 
 class Ledger:
@@ -72,39 +67,41 @@ class Ledger:
         self._since = now
 
 
-def leaks_of(owner: Owner) -> list[Leak]:
-    """What `owner` opened that is open now, oldest first.
+def leaks_of(owner: Owner, ignore: Ignore = None) -> list[Violation]:
+    """What `owner` opened that is open now: one for each place, with a count.
 
     Where there is something, the garbage is collected first: an object in a cycle may close it.
+    `ignore(handle)` leaves a handle out.
     """
-    found = _leaks_of(owner)
+    found = list(_find(owner, ignore))
     if found:
         gc.collect()
-        found = _leaks_of(owner)
-    return found
+        found = list(_find(owner, ignore))
+    return [Violation.from_json(story) for story, _, _ in found]
 
 
-def _leaks_of(owner: Owner) -> list[Leak]:
-    found: list[Leak] = []
-    for since, until in _merged(owner.times):
-        opened = _open_since(since)
-        if not opened:
-            continue
-        later = Counter(leak.story for leak in _open_since(until))
-        for leak in opened:
-            if later[leak.story] > 0:
-                later[leak.story] -= 1
-            else:
-                found.append(leak)
-    return found
+def report_leaks_of(
+    owner: Owner, ignore: Ignore, wanted: Callable[[Violation], bool]
+) -> list[Violation]:
+    """Appends those that are wanted to the report file, if they are new, and tells subscribers.
+
+    Returns those that no suppression is about.
+    """
+
+    def wants(story: str) -> bool:
+        return wanted(Violation.from_json(story))
+
+    found = [leak for leak in _find(owner, ignore, wants) if wants(leak[0])]
+    return [leak.violation for leak in reporting.report_found(found)]
 
 
-def _open_since(generation: int) -> list[Leak]:
+def _find(
+    owner: Owner, ignore: Ignore, report: bool | Callable[[str], bool] = False
+) -> Iterator[tuple[str, str | None, list[DebugHandle]]]:
     if not loaded():
-        return []
-    handles, stories = native().leak_report(generation)
-    leaks = [Leak(handle, story) for handle, story in zip(handles, stories)]
-    return leaks + [Leak(None, story) for story in stories[len(handles) :]]
+        return
+    for since, until in _merged(owner.times):
+        yield from native().find_leaks(since, ignore, report, until=until)
 
 
 def _merged(times: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

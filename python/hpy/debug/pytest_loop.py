@@ -6,19 +6,20 @@ A cache opens handles in the first round, a leak in every one.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import pytest
 
-from hpy.debug.pytest_ledger import Leak
 from hpy.debug.violation import Violation
 
 
 class Loop:
     """The rounds of one test. `leaks` tells what it has left open so far."""
 
-    def __init__(self, item: pytest.Item, rounds: int, leaks: Callable[[], list[Leak]]) -> None:
+    def __init__(
+        self, item: pytest.Item, rounds: int, leaks: Callable[[], list[Violation]]
+    ) -> None:
         self._item = item
         self._rounds = rounds
         self._leaks = leaks
@@ -35,7 +36,10 @@ class Loop:
                 # unittest keeps exceptions aside; the first round that fails is the last.
                 if getattr(self._item, "_excinfo", None):
                     return
-                self._counts.append(Counter(site_of(leak) for leak in self._leaks()))
+                counts: Counter[Hashable] = Counter()
+                for leak in self._leaks():
+                    counts[site_of(leak)] += leak.count
+                self._counts.append(counts)
 
         self._item.runtest = run_all  # type: ignore[method-assign]
 
@@ -43,23 +47,19 @@ class Loop:
         """Undoes install()."""
         vars(self._item).pop("runtest", None)
 
-    def growing(self, leaks: Sequence[Leak]) -> list[Leak]:
-        """Those from places that left more open in each round after the first."""
-        rounds = list(zip(self._counts, self._counts[1:]))
-        if not rounds:  # the first one failed
-            return list(leaks)
-        return [
-            leak
-            for leak in leaks
-            if all(after[site_of(leak)] > before[site_of(leak)] for before, after in rounds)
-        ]
+    def grows(self, leak: Violation) -> bool:
+        """Whether its place left more open in each round after the first."""
+        site = site_of(leak)
+        # When the first round failed there are none to compare, and every place may be one.
+        return all(
+            after[site] > before[site] for before, after in zip(self._counts, self._counts[1:])
+        )
 
 
-def site_of(leak: Leak) -> Hashable:
+def site_of(leak: Violation) -> Hashable:
     """Equal for leaks from the same place of the extension."""
-    violation = Violation.from_json(leak.story)
-    stack = violation.opened
+    stack = leak.opened
     frames: Any = () if stack is None else stack.native
     keys = ("library", "offset", "function", "line")
     where = tuple(tuple(frame[key] for key in keys) for frame in frames)
-    return violation.kind, violation.module, violation.function, where
+    return leak.kind, leak.module, leak.function, where

@@ -113,8 +113,9 @@ class Summary:
         allowed: Counter[tuple[str, str]] = Counter()
         tests: dict[tuple[str, str], list[str]] = {}
         for where, found in self._found:
-            for pair in found.allowed:
-                allowed[pair] += 1
+            for kind, reason, count in found.allowed:
+                pair = kind, reason
+                allowed[pair] += count
                 if where not in tests.setdefault(pair, []):
                     tests[pair].append(where)
         return [

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ from hpy.debug.pytest_found import (
     full_text,
     short_text,
 )
-from hpy.debug.pytest_ledger import Leak, Ledger, Owner, leaks_of
+from hpy.debug.pytest_ledger import Ledger, Owner, leaks_of, report_leaks_of
 from hpy.debug.pytest_loop import Loop
 from hpy.debug.pytest_options import Options
 from hpy.debug.pytest_rules import Rules, is_marked, rules_of
@@ -84,8 +84,7 @@ class Watcher:
         self._run = None
         if self._options.on:
             for owner in self._finished:
-                _, found = self._leaks(owner.name, rules_of(owner.node), leaks_of(owner))
-                self.outside.append(found)
+                self.outside.append(self._judge(owner.name, owner, rules_of(owner.node)))
         self._finished.clear()
 
     def checks_leaks(self, node: Node) -> bool:
@@ -194,7 +193,7 @@ class Watcher:
             self._run = _Run(item, rules_of(item), Owner(item.nodeid, item))
         return self._run
 
-    def _leaks_so_far(self, run: _Run) -> list[Leak]:
+    def _leaks_so_far(self, run: _Run) -> list[Violation]:
         self._ledger.note()
         return leaks_of(run.test)
 
@@ -299,7 +298,7 @@ class Watcher:
                 continue
             allowed = self._rules(run, owner).allowed.get(violation.kind)
             if allowed is not None:
-                found.allowed.append((violation.kind, allowed))
+                found.allowed.append((violation.kind, allowed, violation.count))
             elif self._options.on:
                 found.stories.append(_json(violation))
         return found
@@ -323,15 +322,11 @@ class Watcher:
         """At the end of the teardown: what the test left open fails its body."""
         if run.body is None or not self.checks_leaks(run.item):
             return
-        leaks = leaks_of(run.test)
-        if leaks:
+        if leaks_of(run.test):
             # The values of fixtures are dead, and may close what they own when they go.
             (getattr(run.item, "funcargs", None) or {}).clear()
-            leaks = leaks_of(run.test)
-        if run.loop is not None:
-            leaks = run.loop.growing(leaks)
-        leaks, found = self._leaks("", run.rules, leaks)
-        if leaks:
+        found = self._judge("", run.test, run.rules, run.loop)
+        if found.stories:
             text = _headline(run, run.test, found.stories)
             if run.told:
                 _fail_report(report, text)
@@ -363,36 +358,33 @@ class Watcher:
         if not self._options.on:
             return
         for owner in finished:
-            opened = leaks_of(owner)
-            if opened:
+            if leaks_of(owner):
                 (getattr(run.item, "funcargs", None) or {}).clear()
-                opened = leaks_of(owner)
-            leaks, found = self._leaks(owner.name, self._rules(run, owner), opened)
-            if leaks:
+            found = self._judge(owner.name, owner, self._rules(run, owner))
+            if found.stories:
                 _fail_report(report, _headline(run, owner, found.stories))
             attach(report, found)
 
-    def _leaks(self, fixture: str, rules: Rules, leaks: Sequence[Leak]) -> tuple[list[Leak], Found]:
-        """Those that count, and them and the allowed ones on their way to the summary."""
+    def _judge(self, fixture: str, owner: Owner, rules: Rules, loop: Loop | None = None) -> Found:
+        """What `owner` left open that counts, and what is allowed, on their way to the summary."""
+
+        def counts(leak: Violation) -> bool:
+            return leak.kind not in rules.allowed and (loop is None or loop.grows(leak))
+
         found = Found(fixture)
-        if rules.ignore is not None:
-            leaks = [x for x in leaks if x.handle is None or not rules.ignore(x.handle)]
-        kept: list[Leak] = []
+        leaks = leaks_of(owner, rules.ignore)
         for leak in leaks:
-            kind = Violation.from_json(leak.story).kind
-            if kind in rules.allowed:
-                found.allowed.append((kind, rules.allowed[kind]))
-            else:
-                kept.append(leak)
-        if len(kept) <= rules.limit:
-            return [], found
-        stories = [leak.story for leak in kept]
-        shown = reporting.report_leaks(stories, [Violation.from_json(story) for story in stories])
-        kept = [leak for leak, show in zip(kept, shown) if show]
-        if len(kept) <= rules.limit:
-            return [], found
-        found.stories += [leak.story for leak in kept]
-        return kept, found
+            if leak.kind in rules.allowed and (loop is None or loop.grows(leak)):
+                found.allowed.append((leak.kind, rules.allowed[leak.kind], leak.count))
+        if _total(filter(counts, leaks)) > rules.limit:
+            kept = report_leaks_of(owner, rules.ignore, counts)
+            if _total(kept) > rules.limit:
+                found.stories += [_json(leak) for leak in kept]
+        return found
+
+
+def _total(leaks: Iterable[Violation]) -> int:
+    return sum(leak.count for leak in leaks)
 
 
 def _headline(run: _Run, owner: Owner, stories: Sequence[str]) -> str:

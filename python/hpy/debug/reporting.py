@@ -84,25 +84,12 @@ def set_last_words(descriptor: int) -> int:
     return previous
 
 
-def report_leaks(stories: Sequence[str], violations: Sequence[Violation]) -> list[bool]:
-    """Appends what is new to the report file and tells the subscribers.
-
-    Returns for each whether it is to be shown: it is not when a suppression is about it, which is
-    counted once. Detectors may be nested, and look again, but a leak is told once: the native
-    module knows which were told.
-    """
-    fresh = [
-        story
-        if violation.handle is None
-        or native().mark_reported(violation.kind, int(violation.handle.id, 16))
-        else None
-        for story, violation in zip(stories, violations)
-    ]
-    return [_report_leak(story, violation) for story, violation in zip(fresh, violations)]
-
-
 def report_found(found: Sequence[tuple[str, str | None, list[DebugHandle]]]) -> list[Leak]:
-    """The same for what find_leaks(report=True) found; returns those that are to be shown."""
+    """Appends what is new of what find_leaks(report=True) found, and tells the subscribers.
+
+    Returns those that are to be shown: not those which a suppression is about, which counts once.
+    Detectors may be nested, and look again, but a leak is told once: the native module knows.
+    """
     leaks = [Leak(Violation.from_json(story), handles) for story, _, handles in found]
     shown = [_report_leak(fresh, leak.violation) for (_, fresh, _), leak in zip(found, leaks)]
     return [leak for leak, show in zip(leaks, shown) if show]

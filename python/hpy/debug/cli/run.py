@@ -111,8 +111,7 @@ class _Watch:
 
     def finish(self) -> bool:
         """Prints the report. Whether there was any violation or leak."""
-        stories = native().leak_report(self._generation)[1]
-        reporting.report_leaks(stories, [Violation.from_json(story) for story in stories])
+        reporting.report_found(native().find_leaks(self._generation, report=True))
         found = fold(self._found.values())
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
