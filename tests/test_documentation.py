@@ -11,11 +11,11 @@ import pytest
 from support import tree
 from support.venv import environment
 
-DOCUMENTS = [tree.REPOSITORY / "README.md", *sorted((tree.REPOSITORY / "docs").glob("*.md"))]
+DOCUMENTS = [tree.REPOSITORY / "README.md", *sorted((tree.REPOSITORY / "docs").rglob("*.md"))]
 README = DOCUMENTS[0].read_text("utf-8")
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_links(document: Path) -> None:
     text = document.read_text("utf-8")
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", text)
@@ -29,8 +29,9 @@ def test_links(document: Path) -> None:
 
 def test_the_start_page_has_every_page() -> None:
     text = (tree.REPOSITORY / "docs" / "index.md").read_text("utf-8")
-    pages = {path.name for path in DOCUMENTS[1:]} - {"index.md"}
-    assert pages == set(re.findall(r"\]\(([\w-]+\.md)\)", text))
+    folder = tree.REPOSITORY / "docs"
+    pages = {path.name for path in folder.glob("*.md")} - {"index.md"} | {"kinds/index.md"}
+    assert pages == set(re.findall(r"\]\(([\w/-]+\.md)\)", text))
     assert "docs/index.md" in README
 
 
