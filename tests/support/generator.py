@@ -5,6 +5,7 @@ case = make_case(random.Random(7), MISTAKES["use-after-close"])  # one; case.exp
 case.run(module)
 """
 
+import gc
 import random
 from dataclasses import dataclass
 from typing import Any, Callable, Optional
@@ -50,6 +51,8 @@ _GIVEN = {
 _SHORT = ("int", "str", "float", "bytes", "type")
 _PLAIN = [name for name in VALUES if name not in ("PROGRAM", "NESTED")]
 # What gets null where a mistake is planted: the API takes it in no operand of these.
+# The types of the module, in the order of the tuple of programs.
+TYPES = ("Bare", "Noisy", "Shy", "Nosy")
 NULLS = (
     *("ADD", "MULTIPLY", "TYPE", "ATTRIBUTE", "ITEM", "LOOK_UP", "SLICE", "PAIR"),
     *("APPEND", "SET_ITEM", "SET_ITEM_S", "LENGTH", "IS_TRUE", "AS_LONG", "CONTAINS", "COMPARE"),
@@ -78,10 +81,18 @@ class Case:
 
     def run(self, module: Any) -> Any:
         """Runs it; ValueError is raised by the program on purpose."""
-        programs = (*self.programs, module.Bare)
+        types = (getattr(module, name) for name in TYPES)
+        programs = (*self.programs, *types, gc.get_referents)
         return module.run(
             self.code, module.run, module.Box, programs, 7, "key", {"key": 1}, [7], b"bytes"
         )
+
+    def script(self) -> str:
+        """The same as Python code, for a process in which the module is `mytest`."""
+        types = ", ".join(f"mytest.{name}" for name in TYPES)
+        programs = f"(*{self.programs!r}, {types}, gc.get_referents)"
+        rest = '7, "key", {"key": 1}, [7], b"bytes"'
+        return f"mytest.run({self.code!r}, mytest.run, mytest.Box, {programs}, {rest})"
 
 
 class Program:
@@ -264,7 +275,8 @@ _GROUPS: list[Callable[[Program], object]] = [
     *(Program.field, Program.builder, Program.tracker, Program.leave, Program.exception),
     Program.nested,
 ]
-FAILING, PLANTED, BARE = 2, 3, 4  # what the tuple of programs has at its end
+# What the tuple of programs has at its end.
+FAILING, PLANTED, BARE, NOISY, SHY, NOSY, GET_REFERENTS = range(2, 9)
 Plant = Callable[[Program], None]
 
 

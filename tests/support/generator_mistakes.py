@@ -2,7 +2,17 @@
 
 from typing import Callable
 
-from support.generator import BARE, NULLS, Expected, Program
+from hpy.debug.violation import Violation
+from support.generator import (
+    BARE,
+    GET_REFERENTS,
+    NOISY,
+    NOSY,
+    NULLS,
+    SHY,
+    Expected,
+    Program,
+)
 from support.generator_source import (
     A_BYTES,
     A_DICT,
@@ -16,6 +26,7 @@ from support.generator_source import (
     DEAD,
     EFFECTS,
     FORGED,
+    LENT_LINES,
     LINES,
     LONG_TYPE,
     LOOKS,
@@ -24,7 +35,35 @@ from support.generator_source import (
     OWNED,
     PROGRAMS,
     VALUES,
+    VISIT_LINE,
 )
+
+# Their errors go to sys.unraisablehook, or they have none.
+_NOT_RAISED = (
+    "",
+    "handle-leak",
+    "builder-leak",
+    "tracker-leak",
+    "long-lived-handle",
+    "wrong-thread",
+)
+
+
+def is_raised(kind: str) -> bool:
+    """Whether the function that makes the mistake raises an error for it, under `raise`."""
+    return kind not in _NOT_RAISED
+
+
+def told(violation: Violation) -> Expected:
+    """What a report says, in the words of Expected."""
+    lines = []
+    for stack in (violation.at, violation.opened, violation.closed):
+        frames = stack.native if stack is not None else []
+        # HPyType_HELPERS makes a function of the extension's, which calls the API.
+        own = [frame.line for frame in frames if not frame.function.endswith("_AsStruct")]
+        lines.append(own[0] or -1 if own else 0)
+    return Expected(violation.kind, *lines)
+
 
 # Those that are looked at with a bad operand: any but the calls of programs.
 _USES = [
@@ -127,8 +166,14 @@ def not_a_handle(p: Program) -> None:
 
 def handle_leak(p: Program) -> None:
     register = p.new_value()
-    p.emit("FORGET", a=register)
+    p.emit("LOSE", a=register)
     p.expected = Expected("handle-leak", opened=LINES[p.owned.pop(register)[1]])
+
+
+def long_lived_handle(p: Program) -> None:
+    """No mistake: a note."""
+    p.emit("KEEP", a=p.pick("any"))
+    p.expected = Expected("long-lived-handle", opened=LINES["KEEP"])
 
 
 def _which(p: Program) -> tuple[str, int]:
@@ -297,15 +342,88 @@ def field_on_stack(p: Program) -> None:
     p.expected = Expected("field-on-stack", LINES["STORE_STACK"])
 
 
+def _make_room(p: Program) -> None:
+    """So that the next five values close none for theirs."""
+    while len(p.owned) > OWNED - 8:
+        p.close(p.rng.choice(list(p.owned)))
+
+
+def _make(p: Program, which: int, name: str, b: int = NULL, c: int = 0) -> int:
+    """An object of a type from the tuple of programs."""
+    its_type = p.free()
+    p.emit("PROGRAM", its_type, PROGRAMS, which)
+    p.owned[its_type] = ("any", "PROGRAM")
+    register = next(r for r in range(OWNED) if r not in p.owned)
+    p.emit(name, register, its_type, b, c)
+    p.owned[register] = ("any", name)
+    return register
+
+
+def _traverse(p: Program, register: int) -> None:
+    """Has the interpreter traverse an object."""
+    function = p.free()
+    p.emit("PROGRAM", function, PROGRAMS, GET_REFERENTS)
+    p.owned[function] = ("any", "PROGRAM")
+    referents = next(r for r in range(OWNED) if r not in p.owned)
+    p.emit("REFERENTS", referents, register, function)
+    p.owned[referents] = ("any", "REFERENTS")
+
+
 def field_without_traverse(p: Program) -> None:
-    register = p.free()
-    p.emit("PROGRAM", register, PROGRAMS, BARE)
-    p.owned[register] = ("any", "PROGRAM")
-    bare = next(r for r in range(OWNED) if r not in p.owned)
-    p.emit("BARE", bare, register)
-    p.owned[bare] = ("any", "BARE")
+    _make_room(p)
+    bare = _make(p, BARE, "BARE")
     p.emit("STORE_BARE", a=bare, b=A_STR)
     p.expected = Expected("field-without-traverse", LINES["STORE_BARE"])
+
+
+def field_not_visited(p: Program) -> None:
+    _make_room(p)
+    shy = _make(p, SHY, "SHY")
+    # The owner must live on when the function returns.
+    p.emit("APPEND", a=A_LIST, b=shy)
+    p.emit("STORE_SHY", a=shy, b=A_STR)
+    p.expected = Expected("field-not-visited", LINES["STORE_SHY"])
+
+
+def field_not_owned(p: Program) -> None:
+    _make_room(p)
+    box = p.value("BOX")
+    p.emit("STORE_FIELD", a=box, b=A_DICT)
+    nosy = _make(p, NOSY, "NOSY", b=box)
+    _traverse(p, nosy)
+    p.emit("NOSY_STOPS", a=nosy)
+    p.expected = Expected("field-not-owned", VISIT_LINE)
+
+
+def call_in_traverse(p: Program) -> None:
+    _make_room(p)
+    what = p.rng.randrange(len(LENT_LINES))
+    p.emit("LEND", a=A_STR)
+    if p.rng.random() < 0.5:
+        noisy = _make(p, NOISY, "NOISY", b=1, c=what)
+        _traverse(p, noisy)
+        p.emit("NOISY_STOPS", a=noisy)
+    else:
+        p.close(_make(p, NOISY, "NOISY", b=2, c=what))
+    p.expected = Expected("call-in-traverse", LENT_LINES[what])
+
+
+def wrong_thread(p: Program) -> None:
+    what = p.rng.randrange(len(LENT_LINES))
+    p.emit("LEND", a=A_STR)
+    p.emit("THREAD", c=what)
+    p.expected = Expected("wrong-thread", LENT_LINES[what])
+
+
+def struct_overrun(p: Program) -> None:
+    register = p.free()
+    p.emit("LONG_BOX", register, BOX_TYPE, c=p.rng.randrange(16))
+    # Found when it dies, or when the function returns: not while others have it.
+    if p.rng.random() < 0.5:
+        p.emit("CLOSE", a=register)
+    else:
+        _return(p, register)
+    p.expected = Expected("struct-overrun", CALL_LINE, LINES["LONG_BOX"])
 
 
 def wrong_struct(p: Program) -> None:
@@ -324,8 +442,54 @@ _ALL = [
     *(builder_after_build, builder_leak, builder_index, builder_unfilled, tracker_leak),
     *(tracker_after_close, call_after_leave, nested_leave, reenter_mismatch, leave_not_reentered),
     *(error_without_exception, result_with_exception, wrong_argument_type, global_not_registered),
-    *(field_on_stack, field_without_traverse, wrong_struct, stale_context),
+    *(field_on_stack, field_without_traverse, wrong_struct, stale_context, long_lived_handle),
+    *(field_not_visited, field_not_owned, call_in_traverse, wrong_thread, struct_overrun),
 ]
 MISTAKES: dict[str, Callable[[Program], None]] = {
     plant.__name__.replace("_", "-"): plant for plant in _ALL
+}
+
+
+# These end the process.
+
+# What gives a text, of what, and its size where the text is no program's.
+_TEXTS = {"TEXT_OF": A_STR, "TEXT_OF_BYTES": A_BYTES, "TEXT_OF_TYPE": LONG_TYPE}
+
+
+def _text(p: Program) -> tuple[int, int]:
+    """A register whose text was asked for, and the line where that was."""
+    name = p.rng.choice(list(_TEXTS))
+    register = p.free()
+    p.emit("DUP", register, _TEXTS[name])
+    p.owned[register] = ("any", "DUP")
+    p.emit(name, a=register, c=len("int"))
+    return register, LINES[name]
+
+
+def buffer_after_close(p: Program) -> None:
+    register, opened = _text(p)
+    closed = LINES[p.close(register)]
+    p.work()
+    at = p.rng.choice(("LOOK", "SCRIBBLE"))
+    p.emit(at, c=p.rng.randrange(4))
+    p.expected = Expected("buffer-after-close", LINES[at], opened, closed)
+
+
+def buffer_write(p: Program) -> None:
+    _, opened = _text(p)
+    p.work()
+    p.emit("SCRIBBLE")
+    p.expected = Expected("buffer-write", LINES["SCRIBBLE"], opened)
+
+
+def buffer_overrun(p: Program) -> None:
+    _, opened = _text(p)
+    p.work()
+    p.emit("LOOK_BEHIND", c=p.rng.randrange(256))
+    p.expected = Expected("buffer-overrun", LINES["LOOK_BEHIND"], opened)
+
+
+FAULTS: dict[str, Callable[[Program], None]] = {
+    plant.__name__.replace("_", "-"): plant
+    for plant in (buffer_after_close, buffer_write, buffer_overrun)
 }

@@ -67,11 +67,29 @@ OTHERS = {
     "CLOSE_TOO": "HPy_Close(ctx, R[a]), R[a] = a < OWNED ? HPy_NULL : R[a]",
     "COPY": "R[d] = R[a]",
     "FORGET": "R[a] = HPy_NULL",
+    "LOSE": "lost[lost_count++] = R[a], R[a] = HPy_NULL",
+    "KEEP": "lost[lost_count++] = HPy_Dup(ctx, R[a])",
     "STORE_FIELD": "HPyField_Store(ctx, R[a], &Box_AsStruct(ctx, R[a])->content, R[b])",
     "LOAD_FIELD": "R[d] = HPyField_Load(ctx, R[a], Box_AsStruct(ctx, R[a])->content); CHECK_VALUE",
     "STORE_STACK": "field = HPyField_NULL, HPyField_Store(ctx, R[a], &field, R[b])",
     "STORE_BARE": "HPyField_Store(ctx, R[a], &Bare_AsStruct(ctx, R[a])->content, R[b])",
     "BARE": "R[d] = HPy_New(ctx, R[a], &bare); CHECK_VALUE",
+    "LONG_BOX": "R[d] = HPy_New(ctx, R[a], &box); CHECK_VALUE; ((char *)(box + 1))[c] = 1",
+    "SHY": "R[d] = HPy_New(ctx, R[a], &shy); CHECK_VALUE",
+    "STORE_SHY": "HPyField_Store(ctx, R[a], &Shy_AsStruct(ctx, R[a])->content, R[b])",
+    "NOSY": "R[d] = HPy_New(ctx, R[a], &nosy); CHECK_VALUE; nosy->other = Box_AsStruct(ctx, R[b])",
+    "NOSY_STOPS": "Nosy_AsStruct(ctx, R[a])->other = NULL",
+    "NOISY": "R[d] = HPy_New(ctx, R[a], &noisy); CHECK_VALUE; noisy->when = b, noisy->what = c",
+    "NOISY_STOPS": "Noisy_AsStruct(ctx, R[a])->when = 0",
+    "REFERENTS": "R[d] = HPy_Call(ctx, R[b], &R[a], 1, HPy_NULL); CHECK_VALUE",
+    "LEND": "lent = ctx, lent_handle = R[a]",
+    "THREAD": "pthread_create(&thread, NULL, in_thread, &c), pthread_join(thread, NULL)",
+    "TEXT_OF": "text = HPyUnicode_AsUTF8AndSize(ctx, R[a], &size); CHECK_TEXT",
+    "TEXT_OF_BYTES": "text = HPyBytes_AsString(ctx, R[a]), size = 5; CHECK_TEXT",
+    "TEXT_OF_TYPE": "text = HPyType_GetName(ctx, R[a]), size = c; CHECK_TEXT",
+    "LOOK": "total += text[c]",
+    "LOOK_BEHIND": "total += text[size + 1 + c]",
+    "SCRIBBLE": "((char *)text)[0] = 'X'",
     "STORE_FORGOTTEN": "HPyGlobal_Store(ctx, &forgotten, R[a])",
     "STALE": "R[d] = HPy_Absolute(saved, R[a]); CHECK_VALUE",
     "NESTED_FAILS": "call[0] = R[a], bad = !HPy_IsNull(HPy_Call(ctx, R[RUN], call, 9, HPy_NULL))",
@@ -93,17 +111,17 @@ OTHERS = {
     "LISTS_SET": "HPyListBuilder_Set(ctx, lists[a], c, R[b])",
     "LISTS_BUILD": "R[d] = HPyListBuilder_Build(ctx, lists[a]), lists[a]._lst = 0; CHECK_VALUE",
     "LISTS_CANCEL": "HPyListBuilder_Cancel(ctx, lists[a]), lists[a]._lst = 0",
-    "LISTS_FORGET": "lists[a]._lst = 0",
+    "LISTS_FORGET": "lost_list = lists[a], lists[a]._lst = 0",
     "TUPLES_NEW": "tuples[a] = HPyTupleBuilder_New(ctx, c)",
     "TUPLES_SET": "HPyTupleBuilder_Set(ctx, tuples[a], c, R[b])",
     "TUPLES_BUILD": "R[d] = HPyTupleBuilder_Build(ctx, tuples[a]), tuples[a]._tup = 0; CHECK_VALUE",
     "TUPLES_CANCEL": "HPyTupleBuilder_Cancel(ctx, tuples[a]), tuples[a]._tup = 0",
-    "TUPLES_FORGET": "tuples[a]._tup = 0",
+    "TUPLES_FORGET": "lost_tuple = tuples[a], tuples[a]._tup = 0",
     "TRACKER_NEW": "trackers[a] = HPyTracker_New(ctx, c)",
     "TRACKER_ADD": "if (HPyTracker_Add(ctx, trackers[a], R[b])) goto fail",
     "TRACKER_FORGET_ALL": "HPyTracker_ForgetAll(ctx, trackers[a])",
     "TRACKER_CLOSE": "HPyTracker_Close(ctx, trackers[a]), trackers[a]._i = 0",
-    "TRACKER_FORGET": "trackers[a]._i = 0",
+    "TRACKER_FORGET": "lost_tracker = trackers[a], trackers[a]._i = 0",
     "RETURN": "return R[a]",
 }
 
@@ -117,6 +135,7 @@ _ENUM = ", ".join(f"OP_{name} = {number}" for name, number in NUMBERS.items())
 
 SOURCE = f"""
 #include "hpy.h"
+#include <pthread.h>
 
 enum {{ OWNED = {OWNED}, NULLED = {NULL}, FORGED = {FORGED}, ARGUMENTS = {CODE}, RUN = {RUN} }};
 enum {{ NONE = {NONE}, LONG_TYPE = {LONG_TYPE}, VALUE_ERROR = {VALUE_ERROR}, REGISTERS }};
@@ -150,11 +169,84 @@ static HPyType_Spec Bare_spec = {{
     .builtin_shape = SHAPE(Bare),
 }};
 
+/* What is used where no call is allowed: by a thread without the interpreter, and by slots. */
+static HPyContext *lent;
+static HPy lent_handle;
+
+static void use_lent(int what)
+{{
+    if (what == 0)
+        HPy_Dup(lent, lent_handle);  /* lent 0 */
+    else if (what == 1)
+        HPy_Close(lent, lent_handle);  /* lent 1 */
+    else
+        HPyErr_SetString(lent, lent->h_ValueError, "of nobody");  /* lent 2 */
+}}
+
+static void *in_thread(void *what)
+{{
+    use_lent(*(int *)what);
+    return NULL;
+}}
+
+/* Its traverse does not visit what it has. */
+typedef struct {{ HPyField content; }} Shy;
+HPyType_HELPERS(Shy)
+HPyDef_SLOT(Shy_traverse, HPy_tp_traverse)
+static int Shy_traverse_impl(void *self, HPyFunc_visitproc visit, void *arg)
+{{
+    return 0;
+}}
+
+/* Its traverse visits what another has. */
+typedef struct {{ Box *other; }} Nosy;
+HPyType_HELPERS(Nosy)
+HPyDef_SLOT(Nosy_traverse, HPy_tp_traverse)
+static int Nosy_traverse_impl(void *self, HPyFunc_visitproc visit, void *arg)
+{{
+    if (((Nosy *)self)->other != NULL)
+        HPy_VISIT(&((Nosy *)self)->other->content);  /* nosy visits */
+    return 0;
+}}
+
+/* Its traverse (when: 1) or destroy (2) calls the API. */
+typedef struct {{ int when, what; }} Noisy;
+HPyType_HELPERS(Noisy)
+HPyDef_SLOT(Noisy_traverse, HPy_tp_traverse)
+static int Noisy_traverse_impl(void *self, HPyFunc_visitproc visit, void *arg)
+{{
+    if (((Noisy *)self)->when == 1)
+        use_lent(((Noisy *)self)->what);
+    return 0;
+}}
+HPyDef_SLOT(Noisy_destroy, HPy_tp_destroy)
+static void Noisy_destroy_impl(void *self)
+{{
+    if (((Noisy *)self)->when == 2)
+        use_lent(((Noisy *)self)->what);
+}}
+
+#define TYPE(NAME, ...) \\
+    static HPyDef *NAME##_defines[] = {{__VA_ARGS__, NULL}}; \\
+    static HPyType_Spec NAME##_spec = {{ \\
+        .name = "mytest." #NAME, \\
+        .basicsize = sizeof(NAME), \\
+        .flags = HPy_TPFLAGS_DEFAULT | HPy_TPFLAGS_HAVE_GC, \\
+        .builtin_shape = SHAPE(NAME), \\
+        .defines = NAME##_defines, \\
+    }};
+TYPE(Shy, &Shy_traverse)
+TYPE(Nosy, &Nosy_traverse)
+TYPE(Noisy, &Noisy_traverse, &Noisy_destroy)
+
 HPyDef_SLOT(add_types, HPy_mod_exec)
 static int add_types_impl(HPyContext *ctx, HPy module)
 {{
     return HPyHelpers_AddType(ctx, module, "Box", &Box_spec, NULL) &&
-                   HPyHelpers_AddType(ctx, module, "Bare", &Bare_spec, NULL)
+                   HPyHelpers_AddType(ctx, module, "Bare", &Bare_spec, NULL) &&
+                   HPyHelpers_AddType(ctx, module, "Noisy", &Noisy_spec, NULL) &&
+                   HPyHelpers_AddType(ctx, module, "Shy", &Shy_spec, NULL) &&
+                   HPyHelpers_AddType(ctx, module, "Nosy", &Nosy_spec, NULL)
                ? 0
                : -1;
 }}
@@ -181,6 +273,27 @@ static HPy save_impl(HPyContext *ctx, HPy self)
     return HPy_Dup(ctx, ctx->h_None);
 }}
 
+static HPy lost[8];
+static int lost_count;
+static HPyListBuilder lost_list;
+static HPyTupleBuilder lost_tuple;
+static HPyTracker lost_tracker;
+
+/* Closes what programs have left open. */
+HPyDef_METH(drop, "drop", HPyFunc_NOARGS)
+static HPy drop_impl(HPyContext *ctx, HPy self)
+{{
+    while (lost_count > 0)
+        HPy_Close(ctx, lost[--lost_count]);
+    if (lost_list._lst != 0)
+        HPyListBuilder_Cancel(ctx, lost_list), lost_list._lst = 0;
+    if (lost_tuple._tup != 0)
+        HPyTupleBuilder_Cancel(ctx, lost_tuple), lost_tuple._tup = 0;
+    if (lost_tracker._i != 0)
+        HPyTracker_Close(ctx, lost_tracker), lost_tracker._i = 0;
+    return HPy_Dup(ctx, ctx->h_None);
+}}
+
 HPyDef_METH(run, "run", HPyFunc_VARARGS)
 static HPy run_impl(HPyContext *ctx, HPy self, const HPy *args, size_t nargs)
 {{  /* run begins */
@@ -192,6 +305,10 @@ static HPy run_impl(HPyContext *ctx, HPy self, const HPy *args, size_t nargs)
     HPyField field;
     Box *box;
     Bare *bare;
+    Shy *shy;
+    Nosy *nosy;
+    Noisy *noisy;
+    pthread_t thread;
     unsigned char code[4096];
     const char *program = HPyBytes_AsString(ctx, args[0]);
     HPy_ssize_t length = HPyBytes_Size(ctx, args[0]), next = 0;
@@ -205,7 +322,7 @@ static HPy run_impl(HPyContext *ctx, HPy self, const HPy *args, size_t nargs)
     R[NONE] = ctx->h_None;
     R[LONG_TYPE] = ctx->h_LongType;
     R[VALUE_ERROR] = ctx->h_ValueError;
-    (void)box, (void)bare;
+    (void)box, (void)bare, (void)shy;
     for (next = 0; next < length; next += 5) {{
         int d = code[next + 1], a = code[next + 2], b = code[next + 3], c = code[next + 4];
 #define CHECK_VALUE if (HPy_IsNull(R[d])) goto fail
@@ -230,7 +347,7 @@ fail:
     return HPy_NULL;
 }}
 
-static HPyDef *defines[] = {{&add_types, &save, &run, NULL}};
+static HPyDef *defines[] = {{&add_types, &save, &drop, &run, NULL}};
 static HPyGlobal *globals[] = {{&listed, NULL}};
 static HPyModuleDef def = {{.defines = defines, .globals = globals}};
 HPy_MODINIT(mytest, def)
@@ -238,3 +355,5 @@ HPy_MODINIT(mytest, def)
 
 LINES = {name: line_of(SOURCE, f"case OP_{name}:") for name in NUMBERS}
 CALL_LINE = line_of(SOURCE, "/* run begins */")
+VISIT_LINE = line_of(SOURCE, "/* nosy visits */")
+LENT_LINES = [line_of(SOURCE, f"/* lent {what} */") for what in range(3)]
