@@ -15,6 +15,7 @@
 #include "debug_state.h"
 #include "leakdetector/json.h"
 #include "leakdetector/report.h"
+#include "leakdetector/wording.h"
 #include "stacktrace/stacktrace.h"
 #include "universal/capi.h"
 
@@ -206,9 +207,11 @@ PyObject* Kinds(PyObject*, PyObject*) {
   if (list == nullptr) return nullptr;
   for (const leakdetector::KindInfo& kind : leakdetector::AllKinds()) {
     auto text = [](std::string_view view) { return ToText(std::string(view)); };
-    PyObject* tuple =
-        Py_BuildValue("(NNNNN)", text(kind.name), text(leakdetector::SeverityName(kind.severity)),
-                      text(kind.title), text(kind.cause), text(kind.help));
+    const leakdetector::Labels labels = leakdetector::LabelsOf(kind.kind);
+    PyObject* tuple = Py_BuildValue("(NNNNNNNN)", text(kind.name),
+                                    text(leakdetector::SeverityName(kind.severity)),
+                                    text(kind.title), text(kind.cause), text(kind.help),
+                                    text(labels.at), text(labels.opened), text(labels.closed));
     if (tuple == nullptr || PyList_Append(list, tuple) != 0) {
       Py_XDECREF(tuple);
       Py_DECREF(list);
@@ -301,7 +304,8 @@ PyMethodDef functions[] = {
     {"render_text", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(RenderText)),
      METH_VARARGS | METH_KEYWORDS, "The text report for JSON texts of violations."},
     {"append_report", AppendReport, METH_O, "Appends a line to the report file, if there is one."},
-    {"kinds", Kinds, METH_NOARGS, "(kind, severity, title, cause, help) of every kind."},
+    {"kinds", Kinds, METH_NOARGS,
+     "(kind, severity, title, cause, help, labels of at, opened, closed) of every kind."},
     {"set_error_factory", SetErrorFactory, METH_O, "Sets what makes an exception of JSON text."},
     {"set_warning_factory", SetWarningFactory, METH_O,
      "Sets what issues the warning for JSON text."},

@@ -43,6 +43,8 @@ ROWS = [
     leak("c", 2, kind="double-close", opened=None, module="pkg.m"),
 ]
 ROWS[3]["at"] = ROWS[0]["opened"]
+# A note is no leak. Its story has a long line.
+NOTE = leak("d", 4, kind="long-lived-handle", severity="note", message="x" * 500)
 
 # Runs in the page, and leaves what it saw in its title.
 DRIVER = """
@@ -83,6 +85,10 @@ document.querySelector("tr.site").click(); seen.story = texts("pre");
 document.querySelector("tr.site").click(); seen.closed = texts("pre").length;
 [...document.querySelectorAll(".frame")].find((e) => e.textContent.startsWith("b (")).click();
 seen.zoomed = flame();
+set("kind", "long-lived-handle"); seen.note_flame = document.getElementById("flame").textContent;
+document.querySelector("tr.site").click();
+seen.expanded = document.querySelector("tr.site").ariaExpanded;
+seen.wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
 seen.scripts = document.scripts.length;
 seen.loaded = performance.getEntriesByType("resource").length;
 document.title = JSON.stringify(seen);
@@ -93,7 +99,7 @@ document.title = JSON.stringify(seen);
 
 @pytest.fixture
 def page(run_python: PythonRunner, tmp_path: Path) -> Path:
-    (tmp_path / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    (tmp_path / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*ROWS, NOTE]))
     command = ["-m", "hpy.debug", "report", "r.jsonl", "--format", "html", "-o", "page.html"]
     done = run_python.run(command, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -126,10 +132,10 @@ def test_in_a_browser(page: Path) -> None:
     assert title is not None, done.stderr
     seen = json.loads(html.unescape(title[1]))
     assert "error" not in seen, seen
-    assert seen["first"] == "10 3 2 1"
-    assert seen["shown"] == "4 sites of 4"
-    assert (seen["ascending"], seen["sorted"]) == ("1 2 3 10", "ascending")
-    assert seen["kind"] == ["double-close", *["handle-leak"] * 3]
+    assert seen["first"] == "10 4 3 2 1"
+    assert seen["shown"] == "5 sites of 5"
+    assert (seen["ascending"], seen["sorted"]) == ("1 2 3 4 10", "ascending")
+    assert seen["kind"] == ["double-close", *["handle-leak"] * 3, "long-lived-handle"]
     assert seen["place"] == sorted(seen["place"])
     assert seen["filtered"] == "2"
     assert seen["nothing"] == ""
@@ -137,7 +143,7 @@ def test_in_a_browser(page: Path) -> None:
     assert seen["by_kind"] == "10 3 1"
     assert seen["by_module"] == "1"
     assert seen["groups"] == [
-        "pkg.m: 15 violations at 3 sites",
+        "pkg.m: 19 violations at 4 sites",
         "other: 1 violation at 1 site",
     ]
     injected = "</script><script>alert(1)</script> (m.c:7)"
@@ -153,5 +159,8 @@ def test_in_a_browser(page: Path) -> None:
     assert "= handle: '</script><b>&amp;' (str)" in story
     assert "SUMMARY" not in story
     assert seen["closed"] == 0
+    assert seen["note_flame"] == "no leaks"
+    assert seen["expanded"] == "true"
+    assert seen["wide"] == 0, "a long line scrolls in its cell"
     assert seen["scripts"] == 2, "that of the page and the driver; none out of the data"
     assert seen["loaded"] == 0

@@ -78,8 +78,8 @@ def render_text(
 def append_report(json_line: str, /) -> None:
     """Appends a line to the report file; does nothing when there is none."""
 
-def kinds() -> list[tuple[str, str, str, str, str]]:
-    """Kind, severity, title, cause and help of each kind of violation."""
+def kinds() -> list[tuple[str, str, str, str, str, str, str, str]]:
+    """Of each kind of violation the fields of hpy.debug.kinds.Kind."""
 
 def report_fault() -> bool:
     """Reports the fault whose record is on standard input: for the helper of a fault handler."""

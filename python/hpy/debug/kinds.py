@@ -10,13 +10,19 @@ from hpy.debug.native import native
 
 @dataclass(frozen=True)
 class Kind:
-    """`name` is the string in reports; `severity` is "error" or "note"."""
+    """`name` is the string in reports; `severity` is "error" or "note".
+
+    `at`, `opened` and `closed` say what was done where the stacks of these names begin.
+    """
 
     name: str
     severity: str
     title: str
     cause: str
     help: str
+    at: str
+    opened: str
+    closed: str
 
 
 @functools.cache

@@ -12,7 +12,7 @@ from typing import Any
 
 from hpy.debug.formats import folded
 from hpy.debug.formats.rendering import Rendering, native_text
-from hpy.debug.grouping import GROUPINGS, fold, group, is_leak, place
+from hpy.debug.grouping import fold, group, is_leak, place
 from hpy.debug.violation import Violation
 
 _MARK = "/*DATA*/"
@@ -47,9 +47,10 @@ def _row(site: Violation) -> dict[str, Any]:
         "kind": site.kind,
         "module": site.module or "",
         "function": site.function or "",
-        "type": GROUPINGS["type"](site),
+        "type": (site.handle and site.handle.type) or "",
         "place": place(site),
-        "leak": is_leak(site),
+        # A note about a handle that is open is no leak, and the leak of that handle counts already.
+        "leak": is_leak(site) and site.severity == "error",
         "frames": folded.frames(site),
         # Without the SUMMARY line.
         "text": text[: text.rindex("SUMMARY:")].rstrip(),

@@ -69,7 +69,7 @@ def _result(site: Violation, rule: int, by: str, name: str | None) -> dict[str, 
         "partialFingerprints": {"hpyDebugSite/v1": _fingerprint(site)},
     }
     place = primary(site)
-    located = next((frame for frame in _frames(place) if frame.file and frame.line), None)
+    located = next((frame for frame in _frames(place) if _has_source(frame) and frame.line), None)
     location: dict[str, Any] = {} if located is None else _location(located)
     names = [part for part in (site.module, site.function) if part]
     if names:
@@ -81,20 +81,21 @@ def _result(site: Violation, rule: int, by: str, name: str | None) -> dict[str, 
         ]
     if location:
         result["locations"] = [location]
-    stories = [("used", site.at), ("opened", site.opened), ("closed", site.closed)]
+    kind = kinds.find(site.kind)
+    stories = [(kind.at, site.at), (kind.opened, site.opened), (kind.closed, site.closed)]
     related = [
-        {**_location(_frames(stack)[0]), "message": {"text": f"{verb} here"}}
-        for verb, stack in stories
-        if stack is not place and _frames(stack) and _frames(stack)[0].file
+        {**_location(_frames(stack)[0]), "message": {"text": label}}
+        for label, stack in stories
+        if stack is not place and _frames(stack) and _has_source(_frames(stack)[0])
     ]
     if related:
         result["relatedLocations"] = [{"id": i, **found} for i, found in enumerate(related, 1)]
     stacks = [
         {
-            "message": {"text": f"{verb} here"},
+            "message": {"text": label},
             "frames": [{"location": _location(frame)} for frame in _frames(stack)],
         }
-        for verb, stack in stories
+        for label, stack in stories
         if _frames(stack)
     ]
     if stacks:
@@ -113,7 +114,7 @@ def _frames(stack: Stack | None) -> list[_Frame]:
 
 def _location(frame: _Frame) -> dict[str, Any]:
     location: dict[str, Any] = {}
-    if frame.file is not None:
+    if frame.file is not None and _has_source(frame):
         physical: dict[str, Any] = {"artifactLocation": _artifact(frame.file)}
         if frame.line:
             physical["region"] = {"startLine": frame.line}
@@ -130,12 +131,18 @@ def _location(frame: _Frame) -> dict[str, Any]:
 
 def _artifact(path: str) -> dict[str, str]:
     """Relative to the current directory where it is below that: code hosts want it so."""
-    if not os.path.isabs(path):
+    if not os.path.isabs(path) and not os.path.exists(path):
         return {"uri": _quote(path)}
     relative = os.path.relpath(path)
     if relative.startswith(os.pardir):
         return {"uri": Path(path).as_uri()}
     return {"uri": _quote(relative), "uriBaseId": _ROOT}
+
+
+def _has_source(frame: _Frame) -> bool:
+    """Whether its file is one, and not what Python has in place of it: <string>, <frozen runpy>."""
+    file = frame.file or "<>"
+    return not (file.startswith("<") and file.endswith(">"))
 
 
 def _quote(path: str) -> str:
