@@ -19,6 +19,8 @@ JOBS := $(shell nproc 2>/dev/null || echo 2)
 SANITIZE := address
 SANITIZERS_address := address,undefined
 SANITIZERS_thread := thread
+# More arguments for bench/compare.py, as in make bench BENCH='--only HPy_Dup --rounds 3'.
+BENCH :=
 # More arguments for pytest, as in make test PYTEST='-k leak'.
 PYTEST :=
 
@@ -85,13 +87,12 @@ ifeq ($(SANITIZE),address)
 	HPY_BUILD_DIR=$(SANITIZED) cmake/with_asan.sh $(PYTHON) -m pytest -n $(JOBS) $(PYTEST)
 endif
 
+# Beside HPy 0.9, on the newest CPython that it runs on.
 bench: | $(DEPS)/build $(DEPS)/test $(VENV)/.stamp
 	$(CONFIGURE) -B $(BUILD)/bench -DCMAKE_BUILD_TYPE=Release -DHPY_BUILD_TESTS=OFF \
-	  -DHPY_BUILD_BENCH=ON -DHPY_PYTHONS=$(abspath $(PYTHON))
+	  -DHPY_BUILD_BENCH=ON -DHPY_PYTHONS=$$($(PYTHON) bench/variants.py)
 	$(CMAKE) --build $(BUILD)/bench
-	for bench in $(BUILD)/bench/*_bench; do if [ -x "$$bench" ]; then "$$bench" || exit 1; fi; done
-	for bench in bench/*.py; do if [ -e "$$bench" ]; then \
-	  PYTHONPATH=$(abspath $(BUILD))/bench/python $(PYTHON) "$$bench" || exit 1; fi; done
+	$(PYTHON) bench/compare.py --package $(BUILD)/bench/python --folder $(BUILD)/bench/ops $(BENCH)
 
 # --- Linting
 

@@ -1,0 +1,192 @@
+"""`make bench`: what each operation costs in each ABI and mode, beside HPy 0.9.
+
+    make bench                                      everything, some minutes
+    make bench BENCH='--only "HPy_Dup,call,"'       operations whose names contain one of these
+    make bench BENCH='--variants debug,0.9\\ debug --rounds 3'
+
+While something is made faster, name the operations and the variants that matter: a round then takes
+half a second a variant. `--list` prints the names. Nothing but the operations is measured then,
+unless --sections says more.
+
+Each round runs every variant once, in a process of its own, one after the other; its figure is the
+least of some samples of 5 milliseconds. What is printed is the median of the rounds, and a ratio is
+the median of the rounds' ratios, so that a machine whose speed drifts drifts for both.
+Prints tables and writes FOLDER/bench.json, or FOLDER/partial.json if not everything was measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import figures
+import scale
+import variants
+import worker
+from figures import Figures
+from variants import Variant
+
+SECTIONS = ("operations", "program", "scale")
+# HPy 0.9 takes 64 microseconds a handle when it notes stacks.
+OF_SLOW_ONE = [row for row, *_ in figures.TARGETS if "sites" not in row]
+
+
+def progress(text: str) -> None:
+    if sys.stderr.isatty():
+        print(f"{text:<70}", end="\r", file=sys.stderr, flush=True)
+
+
+def collect(
+    chosen: list[Variant], rounds: int, script: str, module: str, arguments: dict[str, list[str]]
+) -> Figures:
+    """Each round's figures of each variant; `arguments` are those of the script, by variant."""
+    found: Figures = {variant.name: {} for variant in chosen if variant.name in arguments}
+    for count in range(rounds):
+        for variant in chosen:
+            if variant.name not in arguments:
+                continue
+            progress(f"{script}, round {count + 1} of {rounds}: {variant.name}")
+            library = str(variant.libraries[module])
+            text = variant.run(script, library, *arguments[variant.name])
+            for row, value in json.loads(text).items():
+                found[variant.name].setdefault(row, []).append(value)
+    progress("")
+    return found
+
+
+def operations(chosen: list[Variant], options: argparse.Namespace) -> Figures:
+    arguments: dict[str, list[str]] = {}
+    for variant in chosen:
+        names = [name for name in worker.NAMES if any(o in name for o in options.only)]
+        if variant.mode == "debug-stacks":
+            names = [name for name in names if name in OF_SLOW_ONE]
+        if names:
+            only = ["--only", ";".join(names)]
+            arguments[variant.name] = ["--samples", str(options.samples), *only]
+    return collect(chosen, options.rounds, "worker.py", "ops", arguments)
+
+
+def program(chosen: list[Variant], options: argparse.Namespace) -> Figures:
+    """The slow modes once, and HPy 0.9 with stacks, which takes three minutes, not at all."""
+    fast = [v for v in chosen if v.mode in ("cpython", "universal")]
+    slow = [v for v in chosen if v not in fast and v.mode != "debug-stacks"]
+    found = collect(fast, options.rounds, "program.py", "hpyjson", {v.name: [] for v in fast})
+    once = {v.name: ["--samples", "1"] for v in slow}
+    return {**found, **collect(slow, 1, "program.py", "hpyjson", once)}
+
+
+def machine(python: Path) -> dict[str, str]:
+    cpu = platform.processor()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        models = [x for x in info.read_text("utf-8").splitlines() if x.startswith("model name")]
+        cpu = models[0].split(":")[1].strip() if models else cpu
+    version = subprocess.run([str(python), "-V"], capture_output=True, text=True, check=True).stdout
+    compiler = subprocess.run(["cc", "--version"], capture_output=True, text=True, check=True)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],
+        cwd=variants.REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return {
+        "date": datetime.date.today().isoformat(),
+        "cpu": cpu,
+        "cores": str(os.cpu_count()),
+        "memory": f"{memory:.0f} GiB",
+        "load at the start": f"{os.getloadavg()[0]:.1f}",
+        "system": platform.platform(),
+        "python": version.strip(),
+        "compiler": compiler.stdout.splitlines()[0],
+        "hpy": commit.stdout.strip() or "?",
+    }
+
+
+def split(text: str) -> list[str]:
+    return [part for part in text.split(",") if part]
+
+
+def named(names: list[str], among: Iterable[str], what: str) -> list[str]:
+    """The names, unless one is none of those that there are."""
+    known = list(among)
+    for name in names:
+        if name not in known:
+            raise SystemExit(f"{what} {name!r} is none of: {'; '.join(known)}")
+    return names
+
+
+def choose(found: list[Variant], text: str) -> list[Variant]:
+    """`text` separates names by semicolons, or commas: "debug, no stacks" has one itself."""
+    if not text:
+        return found
+    names = [name.strip() for name in text.split(";" if ";" in text else ",")]
+    if text in [variant.name for variant in found]:
+        names = [text]
+    named(names, (v.name for v in found), "variant")
+    return [variant for variant in found if variant.name in names]
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--package", type=Path, required=True, help="the staged tree")
+    parser.add_argument("--folder", type=Path, required=True, help="for what is built and written")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--samples", type=int, default=7, help="of each operation in a round")
+    parser.add_argument("--only", default="", metavar="TEXT,...", help="parts of operations' names")
+    parser.add_argument("--variants", default="", metavar="NAME;...", help="names of variants")
+    parser.add_argument("--sections", default="", help=f"of {', '.join(SECTIONS)}")
+    parser.add_argument("--list", action="store_true", help="print the names, measure nothing")
+    options = parser.parse_args()
+    options.whole = not (options.only or options.variants or options.sections)
+    options.sections = named(split(options.sections), SECTIONS, "section")
+    if not options.sections:
+        options.sections = list(SECTIONS if options.whole else SECTIONS[:1])
+    options.only = split(options.only) or [""]
+    return options
+
+
+def main() -> None:
+    options = arguments()
+    package, folder = options.package.resolve(), options.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    start = time.monotonic()
+    progress("building the extensions")
+    chosen = choose(variants.all_variants(package, folder), options.variants)
+    if options.list:
+        print("variants:  ", "; ".join(variant.name for variant in chosen))
+        print("operations:", "; ".join(worker.NAMES))
+        return
+    everything: dict[str, Any] = {"machine": machine(chosen[0].python)}
+    print(", ".join(f"{key}: {value}" for key, value in everything["machine"].items()), end="\n\n")
+    if "operations" in options.sections:
+        everything["operations"] = operations(chosen, options)
+        print(figures.medians(everything["operations"], "nanoseconds"), end="\n\n")
+    if "program" in options.sections:
+        everything["program"] = program(chosen, options)
+        print(figures.medians(everything["program"], "milliseconds"), end="\n\n")
+    reached = figures.targets(everything.get("operations", {}), everything.get("program", {}))
+    if reached.count("\n") > 1:
+        print(reached, end="\n\n")
+    if "scale" in options.sections:
+        everything["scale"] = scale.measure(chosen)
+        print(scale.table(everything["scale"]), end="\n\n")
+    path = folder / ("bench.json" if options.whole else "partial.json")
+    path.write_text(json.dumps(everything, indent=1), "utf-8")
+    print(f"{time.monotonic() - start:.0f} s; written: {path}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

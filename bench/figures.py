@@ -1,0 +1,91 @@
+"""Figures as tables: medians of the rounds, ratios within a round, targets met and missed."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+
+# variant, row: one figure of each round
+Figures = dict[str, dict[str, list[float]]]
+
+# design.md, section 8: (operation, ours, of theirs, at most).
+TARGETS = [
+    ("HPy_Dup + HPy_Close", "debug", "0.9 debug", 1.0),
+    ("the same, 10 000 sites", "debug", "0.9 debug", 3.0),
+    ("FromLong + AsLong + close", "debug", "0.9 debug", 1.0),
+    ("call, no arguments", "debug", "0.9 debug", 0.7),
+    ("call, one argument", "debug", "0.9 debug", 0.5),
+    ("call, three arguments", "debug", "0.9 debug", 0.5),
+    ("UTF-8 pointer, read, close", "debug", "0.9 debug", 1 / 6),
+    ("UTF-8 pointer, read, close", "debug, adaptive", "0.9 debug", 1 / 30),
+]
+# By how much two runs of one binary differ: "not slower" is not more than this.
+SAME = 1.05
+
+
+def rows_of(figures: Figures) -> list[str]:
+    return list(dict.fromkeys(row for found in figures.values() for row in found))
+
+
+def number(value: float) -> str:
+    """Three digits or more, no more than one behind the point below a thousand."""
+    if abs(value) >= 1000:
+        return f"{value:,.0f}".replace(",", " ")
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> str:
+    """The first `words` columns are words, the others are figures."""
+    lines = ["| " + " | ".join(heads) + " |"]
+    lines.append("|" + "---|" * words + "---:|" * (len(heads) - words))
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def medians(figures: Figures, unit: str) -> str:
+    rows = []
+    for row in rows_of(figures):
+        cells = [number(statistics.median(f[row])) if row in f else "-" for f in figures.values()]
+        rows.append([row, *cells])
+    return markdown([unit, *figures], rows)
+
+
+def ratio(figures: Figures, row: str, ours: str, theirs: str) -> float:
+    """The median of the rounds' ratios, so that a machine whose speed drifts drifts for both."""
+    pairs = zip(figures[ours][row], figures[theirs][row])
+    return statistics.median(a / max(b, 0.1) for a, b in pairs)
+
+
+def _has(figures: Figures, row: str, *variants: str) -> bool:
+    return all(row in figures.get(variant, {}) for variant in variants)
+
+
+def ratios(figures: Figures, program: Figures) -> list[tuple[str, str, str, float, float]]:
+    """Row, ours, of theirs, what was found, at most: as far as both were measured."""
+    found = []
+    for row, ours, theirs, most in TARGETS:
+        if _has(figures, row, ours, theirs):
+            found.append((row, ours, theirs, ratio(figures, row, ours, theirs), most))
+    for ours in ("universal", "cpython"):
+        theirs = f"0.9 {ours}"
+        for row in rows_of(figures):
+            if _has(figures, row, ours, theirs):
+                found.append((row, ours, theirs, ratio(figures, row, ours, theirs), SAME))
+    for row in rows_of(program):
+        for ours, theirs in (
+            ("universal", "cpython"),
+            ("universal", "0.9 universal"),
+            ("cpython", "0.9 cpython"),
+        ):
+            if _has(program, row, ours, theirs):
+                value = ratio(program, row, ours, theirs)
+                found.append((f"examples/json, {row}", ours, theirs, value, SAME))
+    return found
+
+
+def targets(figures: Figures, program: Figures) -> str:
+    rows = [
+        [row, ours, theirs, f"{value:.2f}", f"{most:.2f}", "met" if value <= most else "**missed**"]
+        for row, ours, theirs, value, most in ratios(figures, program)
+    ]
+    return markdown(["target", "ours", "of", "ratio", "at most", ""], rows, 3)

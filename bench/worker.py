@@ -1,0 +1,194 @@
+"""Times the operations of bench/ops in one interpreter, and prints nanoseconds for each as JSON.
+
+    python worker.py MODE BINARY [--samples N] [--only NAME;...]
+
+Runs with this package or with HPy 0.9: nothing but the standard library and hpy is imported.
+MODE is cpython, universal, debug, debug-no-stacks, debug-stacks, debug-adaptive or trace.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib.machinery
+import importlib.util
+import itertools
+import json
+import sys
+import threading
+import time
+from types import ModuleType
+from typing import Any, Callable, NamedTuple
+
+SAMPLE_SECONDS = 0.005
+
+
+class Operation(NamedTuple):
+    """`run(n)` does it n times and says the seconds; n is a multiple of `step`.
+
+    `empty(n)` are the seconds of the loop around it that do not count.
+    """
+
+    run: Callable[[int], float]
+    step: int = 1
+    empty: Callable[[int], float] | None = None
+
+
+def load(mode: str, path: str, name: str = "ops") -> ModuleType:
+    spec = importlib.util.spec_from_loader(
+        name, importlib.machinery.ExtensionFileLoader(name, path), origin=path
+    )
+    assert spec is not None
+    if mode == "cpython":
+        module = importlib.util.module_from_spec(spec)
+        assert spec.loader is not None
+        spec.loader.exec_module(module)
+        return module
+    from hpy import universal
+
+    number = {"universal": universal.MODE_UNIVERSAL, "trace": universal.MODE_TRACE}
+    configure(mode)
+    return universal.load(name, path, spec, mode=number.get(mode, universal.MODE_DEBUG))
+
+
+def configure(mode: str) -> None:
+    if not mode.startswith("debug-"):
+        return
+    import hpy.debug
+
+    if mode == "debug-no-stacks":
+        hpy.debug.disable_handle_stack_traces()
+    elif mode == "debug-stacks":  # of HPy 0.9, where they are off
+        hpy.debug.set_handle_stack_trace_limit(16)
+    elif mode == "debug-adaptive":
+        hpy.debug.configure(guard="adaptive")
+    else:
+        raise SystemExit(f"MODE is {mode!r}; wanted one of those that --help names")
+
+
+def loop(function: Callable[[int, Any], Any], value: Any, step: int = 1) -> Operation:
+    """A loop in C."""
+
+    def run(n: int) -> float:
+        start = time.perf_counter()
+        function(n, value)
+        return time.perf_counter() - start
+
+    return Operation(run, step)
+
+
+def call(function: Callable[..., Any], *args: Any, **keywords: Any) -> Operation:
+    """Calls from Python, without what the loop itself takes."""
+    empty = "def run(n, f, args):\n for _ in repeat(None, n): pass"
+    words = [f"a{i}" for i in range(len(args))] + [f"{key}={key}" for key in keywords]
+    given = [f"a{i}" for i in range(len(args))] + list(keywords)
+    unpack = f"({', '.join(given)},) = args" if given else "pass"
+    full = f"def run(n, f, args):\n {unpack}\n for _ in repeat(None, n): f({', '.join(words)})"
+    values = (*args, *keywords.values())
+
+    def timed(text: str) -> Callable[[int], float]:
+        names: dict[str, Any] = {"repeat": itertools.repeat}
+        exec(text, names)
+
+        def run(n: int) -> float:
+            start = time.perf_counter()
+            names["run"](n, function, values)
+            return time.perf_counter() - start
+
+        return run
+
+    return Operation(timed(full), empty=timed(empty))
+
+
+def recursion(function: Callable[..., Any], depth: int) -> Operation:
+    """Each time is one level of calls from C to Python's calling and back into C."""
+
+    def run(n: int) -> float:
+        start = time.perf_counter()
+        for _ in range(n // depth):
+            function(depth - 1, function)
+        return time.perf_counter() - start
+
+    return Operation(run, depth)
+
+
+def two_threads(function: Callable[[int, Any], Any], value: Any) -> Operation:
+    """Half of them on each of two threads that take turns with the interpreter."""
+
+    def work(n: int) -> None:
+        for _ in range(n // 100):
+            function(100, value)
+
+    def run(n: int) -> float:
+        threads = [threading.Thread(target=work, args=(n // 2,)) for _ in range(2)]
+        start = time.perf_counter()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return time.perf_counter() - start
+
+    return Operation(run, 20_000)
+
+
+# Each made for the module when it is wanted.
+OPERATIONS: dict[str, Callable[[Any], Operation]] = {
+    "HPy_Dup + HPy_Close": lambda ops: loop(ops.dup_close, 1234),
+    "the same, 10 000 sites": lambda ops: loop(ops.dup_close_10000_sites, 1234, 10_000),
+    "the same, 64 frames deep": lambda ops: loop(ops.dup_close_64_deep, 1234),
+    "the same, two threads": lambda ops: two_threads(ops.dup_close, 1234),
+    "FromLong + AsLong + close": lambda ops: loop(ops.long_roundtrip, None),
+    "UTF-8 pointer, read, close": lambda ops: loop(ops.utf8_read_close, "some text"),
+    "attribute": lambda ops: loop(ops.get_attribute, 1234),
+    "sum of a list, per item": lambda ops: loop(ops.list_sum, list(range(1000))),
+    "tuple of three": lambda ops: loop(ops.tuple_of_three, 1234),
+    "list builder, ten items": lambda ops: loop(ops.list_builder_of_ten, 1234),
+    "string, concatenated": lambda ops: loop(ops.build_string, None),
+    "dict, set and get": lambda ops: loop(ops.dict_set_get, 1234),
+    "instance, from C": lambda ops: loop(ops.new_instance, ops.Point),
+    "instance, from Python": lambda ops: call(ops.Point),
+    "call, no arguments": lambda ops: call(ops.call_noargs),
+    "call, one argument": lambda ops: call(ops.call_o, 1),
+    "call, three arguments": lambda ops: call(ops.call_varargs, 1, 2, 3),
+    "call, two keywords": lambda ops: call(ops.call_keywords, a=1, b=2),
+    "method": lambda ops: call(ops.Point().norm),
+    "recursion, a hundred levels, each": lambda ops: recursion(ops.recurse, 100),
+}
+NAMES = list(OPERATIONS)
+
+
+def measure(operation: Operation, samples: int) -> float:
+    """Nanoseconds: the least of samples of about SAMPLE_SECONDS each."""
+    n = operation.step
+    for _ in range(3):  # caches that fill the second time they are asked
+        operation.run(n)
+    seconds = operation.run(n)
+    while seconds < SAMPLE_SECONDS / 2:
+        times = SAMPLE_SECONDS / max(seconds, SAMPLE_SECONDS / 100)
+        n = (int(n * times) // operation.step + 1) * operation.step
+        seconds = operation.run(n)
+    taken, empty = [], [0.0]
+    for _ in range(samples):
+        taken.append(operation.run(n))
+        if operation.empty is not None:
+            empty.append(operation.empty(n))
+    around = min(empty[1:]) if operation.empty is not None else 0.0
+    return max(min(taken) - around, 0.0) / n * 1e9
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("mode")
+    parser.add_argument("binary")
+    parser.add_argument("--samples", type=int, default=7)
+    parser.add_argument("--only", default="")
+    options = parser.parse_args()
+    sys.setswitchinterval(0.0005)
+    ops = load(options.mode, options.binary)
+    names = [name for name in options.only.split(";") if name] or NAMES
+    gc.disable()
+    json.dump({name: measure(OPERATIONS[name](ops), options.samples) for name in names}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
