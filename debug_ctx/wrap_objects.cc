@@ -254,6 +254,7 @@ HPy Wrapper<table::Slot_ctx_Global_Load>::Call(HPyContext* ctx, HPyGlobal global
   ApiCall api(ctx, S::kInfo, site);
   if (!api.ok()) return Refuse<S>();
   HPyContext* const universal = api.universal();
+  bool reported = false;
   if (global._i != 0) {
     Globals& globals = api.state().globals;
     if (!globals.IsValueOfListed(global) && !globals.IsExempt(site.pc, nullptr)) [[unlikely]] {
@@ -261,6 +262,7 @@ HPy Wrapper<table::Slot_ctx_Global_Load>::Call(HPyContext* ctx, HPyGlobal global
                        "HPyGlobal_Load was given an HPyGlobal that no loaded module lists", 1)) {
         return HPy_NULL;
       }
+      reported = true;
     }
     const bool pending = universal->ctx_Err_Occurred(universal) != 0;
     const HPy loaded = universal->ctx_Global_Load(universal, global);
@@ -269,6 +271,7 @@ HPy Wrapper<table::Slot_ctx_Global_Load>::Call(HPyContext* ctx, HPyGlobal global
     }
     if (!pending) universal->ctx_Err_Clear(universal);
   }
+  if (reported) return HPy_NULL;  // one report for one call
   ReportEmpty(api, "an HPyGlobal in which nothing is stored", 1);
   return HPy_NULL;
 }
