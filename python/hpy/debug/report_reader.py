@@ -138,7 +138,7 @@ def _add(data: Mapping[str, Any], folded: dict[tuple[object, ...], Violation]) -
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise ValueError(f"is no violation: its count is {count!r:.60}")
     before = folded.get(key)
-    if before is None:
+    if before is None or not isinstance(data.get("message"), str):
         _check(data)
         folded[key] = Violation.from_dict(data)
     else:

@@ -50,9 +50,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"hpy.debug: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
-        # Whoever read our output had enough, as `| head` has. Nothing is left to be flushed to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output had enough, as `| head` has.
+        _drop_output()
         return 1
+    except OSError as error:
+        if error.filename is not None or given.command is run.run:
+            raise
+        print(
+            f"hpy.debug: cannot write to standard output: {error.strerror}. Make room where it "
+            "goes, or send it elsewhere",
+            file=sys.stderr,
+        )
+        _drop_output()
+        return 2
+
+
+def _drop_output() -> None:
+    """What could not be written is not to be tried again when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _program() -> str:

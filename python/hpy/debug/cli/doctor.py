@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hpy.debug import settings
-from hpy.debug.cli.elf import debug_information
+from hpy.debug.cli.elf import debug_information, unreadable
 from hpy.debug.cli.refusal import RefusedError
 from hpy.debug.cli.terminal import Progress
 from hpy.debug.native import native
@@ -43,6 +43,11 @@ def doctor(given: argparse.Namespace) -> int:
         if not os.path.exists(place):
             raise RefusedError(
                 f"there is no file or folder {place!r}; name an HPy module, such as "
+                "NAME.hpy0.so, or a folder"
+            )
+        if os.path.isfile(place) and (wrong := unreadable(place)) is not None:
+            raise RefusedError(
+                f"{place!r} is no library of this machine: {wrong}; name an HPy module, such as "
                 "NAME.hpy0.so, or a folder"
             )
     facts = native().doctor()

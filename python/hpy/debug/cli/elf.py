@@ -24,6 +24,15 @@ def debug_information(path: str) -> str:
     return f"none: {_MENDS}"
 
 
+def unreadable(path: str) -> str | None:
+    """What is wrong with a file that is no library; None: it is one."""
+    try:
+        _sections(path)
+    except (OSError, ValueError, struct.error) as error:
+        return str(error)
+    return None
+
+
 def _separate_files(path: str, sections: dict[str, bytes]) -> list[str]:
     """Where the debug information may be that was taken out of the library."""
     found = []

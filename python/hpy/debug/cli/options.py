@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from hpy.debug import formats, report_reader, suppressions
+from hpy.debug import formats, report_reader, settings, suppressions
 from hpy.debug.cli.refusal import RefusedError
 from hpy.debug.cli.terminal import Progress, wants_color
 from hpy.debug.formats import Rendering
@@ -89,7 +89,7 @@ def read(names: Sequence[str]) -> list[Violation]:
 def load_suppressions(file: str | None) -> suppressions.Suppressions:
     """Those of the flag, else of the variable, and of pyproject.toml."""
     try:
-        return suppressions.load(file or os.environ.get("HPY_DEBUG_SUPPRESSIONS") or None)
+        return suppressions.load(file or settings.get("suppressions"))
     except suppressions.SuppressionError as error:
         raise RefusedError(str(error)) from None
 

@@ -50,11 +50,17 @@ def find_script(path: str) -> Program:
             source = file.read()
         return Program(path, compile(source, absolute, "exec", dont_inherit=True), attributes)
     except OSError as error:
-        raise RefusedError(f"cannot read the script {path!r}: {error.strerror}") from None
+        raise RefusedError(
+            f"cannot read the script {path!r}: {error.strerror}. Name a Python file that "
+            "may be read"
+        ) from None
     except SyntaxError as error:
         return Program(path, None, attributes, error)
     except ValueError as error:
-        raise RefusedError(f"{path!r} is no Python script: {error}") from None
+        raise RefusedError(
+            f"{path!r} is no Python script: {error}. Name a file with Python source, or a "
+            "folder or zip file with a __main__.py"
+        ) from None
 
 
 def find_module(name: str) -> Program:
@@ -81,7 +87,10 @@ def find_module(name: str) -> Program:
     except ImportError as error:
         raise RefusedError(f"the module {name!r} cannot be run with -m: {error}") from None
     if code is None:
-        raise RefusedError(f"the module {name!r} has no Python code and cannot be run with -m")
+        raise RefusedError(
+            f"the module {name!r} has no Python code and cannot be run with -m; name a module of "
+            "Python source, one that imports it for instance"
+        )
     attributes = {
         "__file__": spec.origin,
         "__cached__": spec.cached,
