@@ -29,13 +29,14 @@ from pathlib import Path
 from typing import Any
 
 import figures
+import instructions
 import scale
 import variants
 import worker
 from figures import Figures
 from variants import Variant
 
-SECTIONS = ("operations", "program", "scale")
+SECTIONS = ("operations", "program", "scale", "instructions")
 # HPy 0.9 takes 64 microseconds a handle when it notes stacks.
 OF_SLOW_ONE = [row for row, *_ in figures.TARGETS if "sites" not in row]
 
@@ -82,6 +83,17 @@ def program(chosen: list[Variant], options: argparse.Namespace) -> Figures:
     found = collect(fast, options.rounds, "program.py", "hpyjson", {v.name: [] for v in fast})
     once = {v.name: ["--samples", "1"] for v in slow}
     return {**found, **collect(slow, 1, "program.py", "hpyjson", once)}
+
+
+def counted(chosen: list[Variant], options: argparse.Namespace) -> Figures:
+    names = [name for name in instructions.NAMES if any(o in name for o in options.only)]
+    found: Figures = {}
+    for variant in chosen:
+        if names and variant.mode != "debug-stacks":
+            progress(f"valgrind: {variant.name}")
+            found[variant.name] = instructions.count(variant, names)
+    progress("")
+    return found
 
 
 def machine(python: Path) -> dict[str, str]:
@@ -183,6 +195,9 @@ def main() -> None:
     if "scale" in options.sections:
         everything["scale"] = scale.measure(chosen)
         print(scale.table(everything["scale"]), end="\n\n")
+    if "instructions" in options.sections and instructions.available():
+        everything["instructions"] = counted(chosen, options)
+        print(figures.medians(everything["instructions"], "instructions"), end="\n\n")
     path = folder / ("bench.json" if options.whole else "partial.json")
     path.write_text(json.dumps(everything, indent=1), "utf-8")
     print(f"{time.monotonic() - start:.0f} s; written: {path}", file=sys.stderr)
