@@ -29,7 +29,7 @@ Functions::Functions() : functions_(1) {}
 
 Functions& Functions::operator=(const Functions& other) {
   if (this == &other) return *this;
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(OutsideMutex());
   functions_ = other.functions_;
   numbers_ = other.numbers_;
   std::copy(std::begin(other.cache_), std::end(other.cache_), std::begin(cache_));
@@ -42,7 +42,7 @@ uint32_t Functions::LookUp(uintptr_t entry) {
     if (functions_.size() >= handles::kMaxFunctions) {
       it->second = 0;
     } else {
-      const std::lock_guard lock(mutex_);
+      const std::lock_guard lock(OutsideMutex());
       functions_.push_back({entry, {}, {}});
     }
   }
@@ -53,7 +53,7 @@ void Functions::Name(HPyCFunction implementation, const std::string& module, std
   if (implementation == nullptr) return;
   const uint32_t number = LookUp(reinterpret_cast<uintptr_t>(implementation));
   if (number == 0) return;
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(OutsideMutex());
   functions_[number].module = module;
   functions_[number].name = std::move(name);
 }

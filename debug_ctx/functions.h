@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/container/flat_hash_map.h"
+#include "debug_ctx/outside_lock.h"
 #include "hpy.h"
 
 namespace hpy::debug_ctx {
@@ -34,7 +35,7 @@ class Functions {
 
   const Function& operator[](uint32_t number) const { return functions_[number]; }
   Function Copy(uint32_t number) const {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(OutsideMutex());
     return functions_[number];
   }
 
@@ -53,8 +54,7 @@ class Functions {
   void Name(HPyCFunction implementation, const std::string& module, std::string name);
   void NameAll(const std::string& module, const std::string& prefix, HPyDef* const* defines);
 
-  mutable std::mutex mutex_;  // held by whoever changes `functions_`
-  std::deque<Function> functions_;
+  std::deque<Function> functions_;  // changed with OutsideMutex() held
   absl::flat_hash_map<uintptr_t, uint32_t> numbers_;
   CacheLine cache_[kCacheLines] = {};
 };

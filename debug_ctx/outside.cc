@@ -2,9 +2,11 @@
 #include "debug_ctx/outside.h"
 
 #include <memory>
+#include <mutex>
 #include <utility>
 
 #include "debug_ctx/call.h"
+#include "debug_ctx/outside_lock.h"
 #include "debug_ctx/policy.h"
 #include "debug_ctx/state.h"
 #include "debug_ctx/story.h"
@@ -42,7 +44,7 @@ void EmptyQueue(void* data) {
   State& state = *static_cast<State*>(data);
   std::vector<Late> queue;
   {
-    const std::lock_guard lock(state.outside.mutex);
+    const std::lock_guard lock(OutsideMutex());
     queue.swap(state.outside.queue);
     state.outside.scheduled = false;
   }
@@ -50,16 +52,11 @@ void EmptyQueue(void* data) {
 }
 
 void Enqueue(State& state, Late late) {
-  {
-    const std::lock_guard lock(state.outside.mutex);
-    state.outside.queue.push_back(std::move(late));
-    if (std::exchange(state.outside.scheduled, true)) return;
-  }
-  if (!state.host.CallSoon(EmptyQueue, &state)) {
-    // The next report asks again.
-    const std::lock_guard lock(state.outside.mutex);
-    state.outside.scheduled = false;
-  }
+  // Held to the end: so a forked child finds that a queue with something in it is scheduled.
+  const std::lock_guard lock(OutsideMutex());
+  state.outside.queue.push_back(std::move(late));
+  // Where that fails the next report asks again.
+  if (!state.outside.scheduled) state.outside.scheduled = state.host.CallSoon(EmptyQueue, &state);
 }
 
 // `call`: the one of this thread at whose return Python hears of it, or null.
@@ -67,7 +64,7 @@ void Write(State& state, Violation violation, Call* call, bool holds_interpreter
   std::shared_ptr<leakdetector::ReportFile> file;
   Policy policy;
   {
-    const std::lock_guard lock(state.outside.mutex);
+    const std::lock_guard lock(OutsideMutex());
     file = state.report_file;
     policy = state.settings.policy;
   }
@@ -108,7 +105,7 @@ void ReportOutside(State& state, const OutsideMistake& mistake) {
       mistake.left != nullptr ? static_cast<stacktrace::StackId>(mistake.left->leave.at) : 0;
   leakdetector::FrameFilter filter;
   {
-    const std::lock_guard lock(state.outside.mutex);
+    const std::lock_guard lock(OutsideMutex());
     const Outside::Key key{static_cast<int>(mistake.kind), at, opened, mistake.object};
     if (!state.outside.reported.insert(key).second) return;
     filter = state.filter;

@@ -9,7 +9,6 @@
 #define HPY_DEBUG_CTX_OUTSIDE_H_
 
 #include <cstdint>
-#include <mutex>
 #include <string_view>
 #include <tuple>
 #include <vector>
@@ -24,12 +23,10 @@ namespace hpy::debug_ctx {
 
 class State;
 
-// Part of a State; guarded by its mutex, which is never held while Python code runs or stacks are
-// turned into names.
+// Part of a State; guarded by OutsideMutex().
 struct Outside {
   // Kind, `at`, `opened`, object: the same mistake is reported once.
   using Key = std::tuple<int, stacktrace::StackId, stacktrace::StackId, uint64_t>;
-  std::mutex mutex;
   absl::flat_hash_set<Key> reported;
   std::vector<Late> queue;
   bool scheduled = false;  // the host was asked to empty the queue

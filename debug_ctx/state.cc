@@ -2,12 +2,14 @@
 #include "debug_ctx/state.h"
 
 #include <algorithm>
+#include <mutex>
 #include <new>
 #include <optional>
 #include <utility>
 
 #include "debug_ctx/heap_buffers.h"
 #include "debug_ctx/outside.h"
+#include "debug_ctx/outside_lock.h"
 #include "debug_ctx/policy.h"
 #include "debug_ctx/records.h"
 
@@ -243,7 +245,7 @@ ptrdiff_t State::RawDataSize(const Slot& slot) const {
 }
 
 void State::SetPolicy(Policy policy) {
-  const std::lock_guard lock(outside.mutex);
+  const std::lock_guard lock(OutsideMutex());
   settings.policy = policy;
   outside.reported.clear();
 }
@@ -251,7 +253,7 @@ void State::SetPolicy(Policy policy) {
 void State::SetReportPath(const std::string& path) {
   long_lived.Flush(*this);
   auto file = path.empty() ? nullptr : std::make_shared<leakdetector::ReportFile>(path);
-  const std::lock_guard lock(outside.mutex);
+  const std::lock_guard lock(OutsideMutex());
   report_file = std::move(file);
   outside.reported.clear();
 }

@@ -27,7 +27,7 @@
 namespace hpy::debug_ctx {
 
 // Guarded by the lock that the interpreters of this process share, like everything it holds. What a
-// thread without it reads for a report (outside.h) is written with `outside.mutex` held as well. Its
+// thread without it reads for a report (outside.h) is written with OutsideMutex() held as well. Its
 // memory, and that of its contexts, is never freed: libraries and extensions keep their addresses, and
 // destroy functions still run when an interpreter ends. Once it has ended, Renew() makes it the state
 // of another one.

@@ -11,6 +11,7 @@
 
 #include "debug_ctx/fault.h"
 #include "debug_ctx/fault_record.h"
+#include "debug_ctx/outside_lock.h"
 #include "debug_ctx/report.h"
 #include "debug_state.h"
 #include "leakdetector/json.h"
@@ -50,7 +51,7 @@ void AddOwnLibrary(const void* address) {
     PyErr_Clear();
     return;
   }
-  const std::lock_guard lock(debug->state.outside.mutex);
+  const std::lock_guard lock(debug_ctx::OutsideMutex());
   std::vector<std::string>& own = debug->state.filter.own_libraries;
   std::string library = LibraryOf(address);
   if (std::find(own.begin(), own.end(), library) == own.end()) own.push_back(std::move(library));
