@@ -57,7 +57,7 @@ class ApiCall {
   void Refuse(leakdetector::Violation violation, const char* fatal = nullptr);
 
   // In report.cc. What the extension passed to a builder or tracker function was closed or never
-  // given out; `hook` names the older hook for it, or -1.
+  // given out.
   void RefuseBuilder(const handles::HandleTable& table, HPy value, int position);
   void RefuseTracker(const handles::HandleTable& table, HPy value, int position);
 

@@ -86,7 +86,7 @@ struct Call {
   stacktrace::CaptureLimits limits;
   uint32_t function = 0;  // its number
   bool in_progress = false;
-  bool captures = false;        // stacks are on, and libraries were looked at since the call began
+  bool captures = false;        // stacks are on, and `limits` has how deep they are
   bool pending_before = false;  // an exception was set when the function was called
   bool attention = false;       // at its return there is more to do than to take the result
   bool excused = false;  // a result that does not agree with the exception is no mistake of its own

@@ -130,8 +130,8 @@ std::vector<bool> HeldSlots(State& state, int64_t generation) {
   return held;
 }
 
-// Leaves out what `ignore` says. It may run any code, so what it is asked about may be closed by then.
-// False when it gave up.
+// Leaves out what `ignore` says. It may run any code, so what it is asked about may be closed by
+// then. False when it gave up.
 bool Ask(State& state, std::vector<HPy>& handles, const std::function<int(Slot*)>& ignore) {
   std::sort(handles.begin(), handles.end(),
             [&](HPy a, HPy b) { return Older(state.table.Resolve(a), state.table.Resolve(b)); });

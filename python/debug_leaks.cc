@@ -47,7 +47,8 @@ PyObject* TupleOf(DebugState& debug, const debug_ctx::Leak& leak) {
   return tuple;
 }
 
-// Whether function(argument) is true; -1 with an exception set. Takes the argument, which may be null.
+// Whether function(argument) is true; -1 with an exception set. Takes the argument, which may be
+// null.
 int IsTrueOf(PyObject* function, PyObject* argument) {
   PyObject* answer = argument == nullptr ? nullptr : PyObject_CallOneArg(function, argument);
   Py_XDECREF(argument);
