@@ -210,6 +210,34 @@ static void append_number(intptr_t builder, int64_t value) {
 
 /* ---- Integers ---- */
 
+/* Calls `set` of a plain builder for each of the integers. 0 with an exception set when it failed. */
+static int set_all(HPyContext *ctx, const Array *array, intptr_t builder,
+                   void (*set)(HPyContext *, intptr_t, HPy_ssize_t, HPy)) {
+  HPy_ssize_t i;
+  for (i = 0; i < array->length; i++) {
+    int64_t value;
+    HPy number;
+    memcpy(&value, array->data + (size_t)i * sizeof(value), sizeof(value));
+    number = HPyLong_FromInt64_t(ctx, value);
+    if (HPy_IsNull(number)) return 0;
+    set(ctx, builder, i, number);
+    HPy_Close(ctx, number);
+  }
+  return 1;
+}
+
+static void set_in_list(HPyContext *ctx, intptr_t builder, HPy_ssize_t index, HPy item) {
+  HPyListBuilder list;
+  list._lst = builder;
+  HPyListBuilder_Set(ctx, list, index, item);
+}
+
+static void set_in_tuple(HPyContext *ctx, intptr_t builder, HPy_ssize_t index, HPy item) {
+  HPyTupleBuilder tuple;
+  tuple._tup = builder;
+  HPyTupleBuilder_Set(ctx, tuple, index, item);
+}
+
 HPyListBuilder_i HPyListBuilder_i_New(HPyContext *ctx, HPy_ssize_t size) {
   HPyListBuilder_i builder;
   (void)ctx;
@@ -233,20 +261,10 @@ HPy HPyListBuilder_i_Build(HPyContext *ctx, HPyListBuilder_i builder) {
   HPy result = HPy_NULL;
   if (is_fine(ctx, array)) {
     HPyListBuilder list = HPyListBuilder_New(ctx, array->length);
-    HPy_ssize_t i;
-    for (i = 0; i < array->length; i++) {
-      int64_t value;
-      HPy number;
-      memcpy(&value, array->data + (size_t)i * sizeof(value), sizeof(value));
-      number = HPyLong_FromInt64_t(ctx, value);
-      if (HPy_IsNull(number)) break;
-      HPyListBuilder_Set(ctx, list, i, number);
-      HPy_Close(ctx, number);
-    }
-    if (i < array->length) {
-      HPyListBuilder_Cancel(ctx, list);
-    } else {
+    if (set_all(ctx, array, list._lst, set_in_list)) {
       result = HPyListBuilder_Build(ctx, list);
+    } else {
+      HPyListBuilder_Cancel(ctx, list);
     }
   }
   release(array);
@@ -281,20 +299,10 @@ HPy HPyTupleBuilder_i_Build(HPyContext *ctx, HPyTupleBuilder_i builder) {
   HPy result = HPy_NULL;
   if (is_fine(ctx, array)) {
     HPyTupleBuilder tuple = HPyTupleBuilder_New(ctx, array->length);
-    HPy_ssize_t i;
-    for (i = 0; i < array->length; i++) {
-      int64_t value;
-      HPy number;
-      memcpy(&value, array->data + (size_t)i * sizeof(value), sizeof(value));
-      number = HPyLong_FromInt64_t(ctx, value);
-      if (HPy_IsNull(number)) break;
-      HPyTupleBuilder_Set(ctx, tuple, i, number);
-      HPy_Close(ctx, number);
-    }
-    if (i < array->length) {
-      HPyTupleBuilder_Cancel(ctx, tuple);
-    } else {
+    if (set_all(ctx, array, tuple._tup, set_in_tuple)) {
       result = HPyTupleBuilder_Build(ctx, tuple);
+    } else {
+      HPyTupleBuilder_Cancel(ctx, tuple);
     }
   }
   release(array);
