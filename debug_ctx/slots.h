@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "hpy.h"
+#include "hpy/abi/columns.h"
 
 namespace hpy::debug_ctx {
 
@@ -25,30 +26,7 @@ inline constexpr bool kIsHandle = std::is_same_v<T, HPy>;
 
 namespace table {
 
-inline constexpr unsigned P0 = 0, P1 = 1u << 1, P2 = 1u << 2, P3 = 1u << 3, P4 = 1u << 4;
-
-// The error column: FAILS(v) and HARMLESS(v). NULLH converts to the null of any type.
-struct Null {
-  template <typename R>
-  operator R() const {  // NOLINT(google-explicit-constructor): it stands where a value is expected
-    return R{};
-  }
-};
-inline constexpr Null NULLH{};
-
-template <typename R, typename V>
-R As(V value) {
-  if constexpr (std::is_same_v<V, Null>) {
-    return R{};
-  } else {
-    return static_cast<R>(value);
-  }
-}
-
-#define HPY_CAN_FAIL_FAILS(value) true
-#define HPY_CAN_FAIL_HARMLESS(value) false
-#define HPY_VALUE_FAILS(value) value
-#define HPY_VALUE_HARMLESS(value) value
+using columns::P0, columns::P1, columns::P2, columns::P3, columns::P4, columns::NULLH;
 
 #define HPY_FUNC(index, member, name, ret, params, args, api, nullable, observed, raises, error, \
                  impl)                                                                           \
@@ -57,7 +35,7 @@ R As(V value) {
     static constexpr auto kMember = &HPyContext::member;                                         \
     static constexpr SlotInfo kInfo = {#name, nullable, observed, &HPyContext::raises,           \
                                        HPY_CAN_FAIL_##error};                                    \
-    static Result Refused() { return As<Result>(HPY_VALUE_##error); }                            \
+    static Result Refused() { return columns::ErrorValue<Result>(HPY_VALUE_##error); }           \
   };
 #define HPY_PROC(index, member, name, params, args, api, nullable, observed, raises, impl)     \
   struct Slot_##member {                                                                       \

@@ -4,8 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <type_traits>
 
+#include "hpy/abi/columns.h"
 #include "runtime/ctx_internal.h"
 #include "runtime/ctx_interpreter.h"
 #include "universal/capi.h"
@@ -18,26 +18,7 @@ namespace {
 #define _HPyX(h) _h2py(h)
 #define _HPyN(object) _py2h(object)
 
-// Positions of parameters in the masks of the table. The context is number 0, and P0 stands for
-// none.
-constexpr unsigned P0 = 0, P1 = 1U << 1, P2 = 1U << 2, P3 = 1U << 3, P4 = 1U << 4;
-
-// The null of any type.
-constexpr struct {
-  template <typename T>
-  // NOLINTNEXTLINE(google-explicit-constructor): it is there to convert
-  constexpr operator T() const {
-    return T{};
-  }
-} NULLH;
-
-// The error value of a row, as the result type of its function.
-template <typename R>
-R ErrorValue(std::type_identity_t<R> value) {
-  return value;
-}
-template <typename R>
-requires std::is_enum_v<R> R ErrorValue(int value) { return static_cast<R>(value); }
+using columns::P0, columns::P1, columns::P2, columns::P3, columns::P4, columns::NULLH;
 
 // Like CPython's own check: an exception that is pending explains the null better than we can.
 [[gnu::cold, gnu::noinline]] void RefuseNull(HPy exception, const char* function, int argument) {
@@ -88,9 +69,6 @@ struct Entry<Row, Result (*)(HPyContext*, Args...)> {
 #define HPY_SWALLOW(member, args)
 #define HPY_EXPRESSION_OWN(member, args) ::member args
 
-#define FAILS(value) value
-#define HARMLESS(value) value
-
 // One struct for each row. `ctx` and other parameters are unused in some.
 #define HPY_FUNC(index, member, name, ret, params, args, api, nullable, observed, raises, error, \
                  impl)                                                                           \
@@ -98,7 +76,7 @@ struct Entry<Row, Result (*)(HPyContext*, Args...)> {
     static constexpr unsigned kNullable = nullable;                                              \
     static constexpr char kName[] = #name;                                                       \
     static HPy Raises(HPyContext* context) { return context->raises; }                           \
-    static ret Refused() { return ErrorValue<ret>(error); }                                      \
+    static ret Refused() { return columns::ErrorValue<ret>(HPY_VALUE_##error); }                 \
     static inline ret Implementation params { return HPY_EXPRESSION_##impl(member, args); }      \
   };
 #define HPY_PROC(index, member, name, params, args, api, nullable, observed, raises, impl) \
@@ -113,9 +91,6 @@ struct Entry<Row, Result (*)(HPyContext*, Args...)> {
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 #include "hpy/abi/context.inc"
 #pragma GCC diagnostic pop
-
-#undef FAILS
-#undef HARMLESS
 
 // What a constant refers to lives at least as long as the interpreter: no reference is taken.
 void Fill(HPyContext* ctx) {
