@@ -33,7 +33,8 @@ def add_to(commands: Any) -> None:
         "places",
         metavar="PATH",
         nargs="*",
-        help="HPy modules, or folders with HPy modules, to look at (default: all on sys.path)",
+        help="HPy modules, or folders with HPy modules, to look at (default: all in the current "
+        "directory and on sys.path)",
     )
     parser.set_defaults(command=doctor)
 
@@ -106,9 +107,11 @@ def _modules(places: list[str]) -> Iterator[str]:
 
 
 def _find_modules(places: list[str]) -> Iterator[str]:
-    """Files NAME.hpy*.so and NAME.hpy0-TAG.so, below the places or the folders of sys.path."""
+    """Files NAME.hpy*.so and NAME.hpy0-TAG.so below the places, or here and on sys.path."""
     standard = os.path.dirname(os.__file__)
-    roots = places or [p for p in map(os.path.abspath, sys.path or ["."]) if p != standard]
+    # The script hpy-debug has no current directory on sys.path.
+    here = [os.getcwd(), *map(os.path.abspath, sys.path)]
+    roots = places or [path for path in dict.fromkeys(here) if path != standard]
     with Progress("looking for HPy modules", len(roots)) as progress:
         seen: set[str] = set()
         for root in progress.over(roots):
