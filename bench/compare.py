@@ -30,13 +30,14 @@ from typing import Any
 
 import figures
 import instructions
+import report_time
 import scale
 import variants
 import worker
 from figures import Figures
 from variants import Variant
 
-SECTIONS = ("operations", "program", "scale", "instructions")
+SECTIONS = ("operations", "program", "scale", "instructions", "report")
 # HPy 0.9 takes 64 microseconds a handle when it notes stacks.
 OF_SLOW_ONE = [row for row, *_ in figures.TARGETS if "sites" not in row]
 
@@ -198,6 +199,13 @@ def main() -> None:
     if "instructions" in options.sections and instructions.available():
         everything["instructions"] = counted(chosen, options)
         print(figures.medians(everything["instructions"], "instructions"), end="\n\n")
+    debug = [variant for variant in chosen if variant.name == "debug"]
+    if "report" in options.sections and debug:
+        progress("a report of 10 000 stacks")
+        include = package / "hpy" / "devel" / "include"
+        everything["report"] = report_time.measure(debug[0], include, folder / "report")
+        progress("")
+        print(report_time.table(everything["report"]), end="\n\n")
     path = folder / ("bench.json" if options.whole else "partial.json")
     path.write_text(json.dumps(everything, indent=1), "utf-8")
     print(f"{time.monotonic() - start:.0f} s; written: {path}", file=sys.stderr)

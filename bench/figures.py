@@ -28,7 +28,9 @@ def rows_of(figures: Figures) -> list[str]:
 
 
 def number(value: float) -> str:
-    """Three digits or more, no more than one behind the point below a thousand."""
+    """Three digits or more, or a whole number."""
+    if value == int(value) and abs(value) < 1000:
+        return str(int(value))
     if abs(value) >= 1000:
         return f"{value:,.0f}".replace(",", " ")
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"

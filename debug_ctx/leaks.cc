@@ -173,11 +173,14 @@ std::string DescribeTracker(const State& state, const Tally& tally) {
 // Makes violations of groups. Those whose stacks turn out to be equal are folded.
 class Leaks {
  public:
-  explicit Leaks(State& state) : state_(state) {}
+  // `total`: groups that will be added.
+  Leaks(State& state, const LeakOptions& options, size_t total)
+      : state_(state), options_(options), total_(total) {}
 
   void Add(Kind kind, const HandleTable& table, std::vector<Group> groups, size_t listed,
            std::string (*describe)(const State&, const Tally&) = nullptr) {
     for (Group& group : groups) {
+      if (options_.progress) options_.progress(done_++, total_);
       const auto what = [&](const Tally& tally) {
         return describe != nullptr ? describe(state_, tally) : std::string();
       };
@@ -224,6 +227,9 @@ class Leaks {
   }
 
   State& state_;
+  const LeakOptions& options_;
+  const size_t total_;
+  size_t done_ = 0;
   std::vector<Leak> leaks_;
   absl::flat_hash_map<std::string, size_t> places_;
 };
@@ -294,11 +300,14 @@ std::vector<Leak> FindLeaks(State& state, const LeakOptions& options) {
   trackers_window.ForEachOpen(
       [&](Slot& slot) { trackers.Add(slot, TrackerRecord::Of(slot)->handles.size()); });
 
-  Leaks all(state);
-  all.Add(Kind::kHandleLeak, state.table, handles.Take(), listed);
-  all.Add(Kind::kBuilderLeak, state.builders, builders.Take(), 0, DescribeBuilder);
-  all.Add(Kind::kTrackerLeak, state.trackers, trackers.Take(), 0, DescribeTracker);
-  all.Add(Kind::kLongLivedHandle, state.table, long_lived.Take(), 0);
+  std::vector<Group> of_handles = handles.Take(), of_builders = builders.Take();
+  std::vector<Group> of_trackers = trackers.Take(), of_long_lived = long_lived.Take();
+  Leaks all(state, options,
+            of_handles.size() + of_builders.size() + of_trackers.size() + of_long_lived.size());
+  all.Add(Kind::kHandleLeak, state.table, std::move(of_handles), listed);
+  all.Add(Kind::kBuilderLeak, state.builders, std::move(of_builders), 0, DescribeBuilder);
+  all.Add(Kind::kTrackerLeak, state.trackers, std::move(of_trackers), 0, DescribeTracker);
+  all.Add(Kind::kLongLivedHandle, state.table, std::move(of_long_lived), 0);
   std::vector<Leak> leaks = all.Take();
   if (!options.report) return leaks;
 

@@ -39,6 +39,9 @@ struct LeakOptions {
   // Asked about each handle, oldest first; 1 leaves it out, 0 does not, -1 ends the search without
   // a result. May run any code.
   std::function<int(handles::Slot*)> ignore = {};
+  // Told how many of how many stacks were read, before each: the first time in a library with much
+  // debug information it takes long. May run any code. Null: none is told.
+  std::function<void(size_t done, size_t total)> progress = {};
 };
 
 // Handles, builders, trackers, notes; of each the oldest first. Handles that a leaked tracker holds

@@ -61,14 +61,16 @@ int IsTrueOf(PyObject* function, PyObject* argument) {
 }  // namespace
 
 PyObject* FindLeaks(PyObject*, PyObject* args, PyObject* keywords) {
-  static const char* names[] = {"generation", "ignore", "report", "long_lived", "until", nullptr};
+  static const char* names[] = {"generation", "ignore",   "report", "long_lived",
+                                "until",      "progress", nullptr};
   long long generation;
   PyObject* ignore = Py_None;
   PyObject* report = Py_False;
   PyObject* until = Py_None;
+  PyObject* progress = Py_None;
   int long_lived = 0;
-  if (!PyArg_ParseTupleAndKeywords(args, keywords, "L|OOpO:find_leaks", const_cast<char**>(names),
-                                   &generation, &ignore, &report, &long_lived, &until)) {
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "L|OOpOO:find_leaks", const_cast<char**>(names),
+                                   &generation, &ignore, &report, &long_lived, &until, &progress)) {
     return nullptr;
   }
   DebugState* debug = DebugState::OfInterpreter();
@@ -92,8 +94,16 @@ PyObject* FindLeaks(PyObject*, PyObject* args, PyObject* keywords) {
       return IsTrueOf(ignore, NewDebugHandle(*debug, slot));
     };
   }
+  if (progress != Py_None) {
+    options.progress = [&](size_t done, size_t total) {
+      // Time enough passes between two of these for a change to be worth showing.
+      if (done % 64 != 0 || PyErr_Occurred() != nullptr) return;
+      Py_XDECREF(PyObject_CallFunction(progress, "nn", static_cast<Py_ssize_t>(done),
+                                       static_cast<Py_ssize_t>(total)));
+    };
+  }
   const std::vector<debug_ctx::Leak> leaks = debug_ctx::FindLeaks(debug->state, options);
-  if (PyErr_Occurred() != nullptr) return nullptr;  // of `ignore` or `report`
+  if (PyErr_Occurred() != nullptr) return nullptr;  // of `ignore`, `report` or `progress`
   PyObject* list = PyList_New(0);
   if (list == nullptr) return nullptr;
   for (const debug_ctx::Leak& leak : leaks) {

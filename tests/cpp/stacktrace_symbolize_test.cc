@@ -478,6 +478,25 @@ TEST(Symbolize, Addresses) {
   EXPECT_EQ(SymbolizeAddress(16, false)[0].offset, 16u);
 }
 
+// Ten thousand stacks of a report share most of their addresses.
+TEST(Symbolize, EachAddressOnce) {
+  TempDir dir;
+  dir.Write("once.c", kSource);
+  Shell(dir.path(), "cc -std=gnu99 -shared -fPIC -O2 -g -o libonce.so once.c");
+  const Library library(dir.path() + "/libonce.so");
+  const auto direct = library.Get<void(Api, int)>("direct");
+  const StackId first = Trampoline(direct, &ApiFunction, 0),
+                second = Trampoline(direct, &ApiFunction, 1);
+  ASSERT_NE(first, second);
+  const uint64_t before = GetStats().symbolized;
+  const std::string text = Text(Symbolize(first));
+  EXPECT_EQ(GetStats().symbolized, before + 1);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(Text(Symbolize(first)), text);
+  EXPECT_EQ(GetStats().symbolized, before + 1);
+  EXPECT_NE(Text(Symbolize(second)), text);
+  EXPECT_EQ(GetStats().symbolized, before + 2);
+}
+
 TEST(Symbolize, UnknownStacks) {
   EXPECT_TRUE(Symbolize(kNoStack).empty());
   EXPECT_TRUE(Symbolize(0xfffffff0u).empty());

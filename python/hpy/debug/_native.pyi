@@ -55,13 +55,15 @@ def find_leaks(
     report: bool | Callable[[str], object] = False,
     long_lived: bool = False,
     until: int | None = None,
+    progress: Callable[[int, int], object] | None = None,
 ) -> list[tuple[str, str | None, list[DebugHandle]]]:
     """What extensions opened since `generation`, and before `until`, and is open, folded by stacks.
 
     Of each JSON with the count, that of what is new, and the first handles: all, or where there are
     more than 10000 the first 20 of each stack. Handles oldest first, then builders and trackers.
     With `report` what was new is not from now on; `report(json)` says so for each. `long_lived`
-    adds notes about handles that outlived their call.
+    adds notes about handles that outlived their call. `progress(done, total)` is told now and then
+    how many of the stacks were read.
     """
 
 def flush_notes() -> None:

@@ -122,7 +122,7 @@ class LeakDetector:
         if self.generation is None:
             raise ValueError("LeakDetector not started yet")
         self.leaks, self.violations = [], []
-        found = native().find_leaks(self.generation, self._ignore, report=True)
+        found = reporting.find_leaks(self.generation, self._ignore, report=True)
         if not found:
             return
         kept = reporting.report_found(found)
@@ -196,7 +196,7 @@ def leaks(since: int = 0, *, long_lived: bool | None = None) -> list[Violation]:
     """
     if long_lived is None:
         long_lived = bool(settings.get("long_lived"))
-    found = native().find_leaks(since, long_lived=long_lived)
+    found = reporting.find_leaks(since, long_lived=long_lived)
     return [Violation.from_json(story) for story, _, _ in found]
 
 
@@ -235,4 +235,4 @@ def report_at_exit() -> None:
     native().flush_notes()
     if LeakDetector._ran:
         return
-    reporting.report_found(native().find_leaks(0, report=True))
+    reporting.report_found(reporting.find_leaks(0, report=True))

@@ -101,7 +101,7 @@ def _find(
     if not loaded():
         return
     for since, until in _merged(owner.times):
-        yield from native().find_leaks(since, ignore, report, until=until)
+        yield from reporting.find_leaks(since, ignore, report, until=until)
 
 
 def _merged(times: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

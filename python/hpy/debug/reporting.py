@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 import traceback
@@ -16,7 +17,9 @@ from hpy.debug.violation import HPyDebugWarning, Violation
 
 if TYPE_CHECKING:
     from hpy.debug._native import DebugHandle
+    from hpy.debug.cli.terminal import Progress
 
+_MANY_STACKS = 100  # fewer are read before a person wonders
 _subscribers: list[Subscription] = []
 _last_words = -1
 
@@ -82,6 +85,32 @@ def set_last_words(descriptor: int) -> int:
     if loaded():
         native().configure_native("last_words", descriptor)
     return previous
+
+
+def find_leaks(
+    since: int,
+    ignore: Callable[[DebugHandle], object] | None = None,
+    report: bool | Callable[[str], object] = False,
+    long_lived: bool = False,
+    until: int | None = None,
+) -> list[tuple[str, str | None, list[DebugHandle]]]:
+    """What native().find_leaks() finds; a line on the terminal shows how far it is with many."""
+    with contextlib.ExitStack() as stack:
+        line: list[Progress] = []
+
+        def at(done: int, total: int) -> None:
+            if not line and total >= _MANY_STACKS:
+                from hpy.debug.cli.terminal import Progress
+
+                line.append(stack.enter_context(Progress("hpy.debug: reading stacks", total)))
+            for shown in line:
+                shown.at(done)
+
+        on = sys.stderr is not None and sys.stderr.isatty()
+        progress = at if on else None
+        found: list[tuple[str, str | None, list[DebugHandle]]]
+        found = native().find_leaks(since, ignore, report, long_lived, until, progress)
+        return found
 
 
 def report_found(found: Sequence[tuple[str, str | None, list[DebugHandle]]]) -> list[Leak]:

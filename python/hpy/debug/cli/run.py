@@ -111,7 +111,7 @@ class _Watch:
 
     def finish(self) -> bool:
         """Prints the report. Whether there was any violation or leak."""
-        reporting.report_found(native().find_leaks(self._generation, report=True))
+        reporting.report_found(reporting.find_leaks(self._generation, report=True))
         found = fold(self._found.values())
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
