@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <charconv>
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "debug_ctx/fault_record.h"
@@ -40,6 +42,7 @@ struct Record {
   std::map<std::string, std::vector<std::string>, std::less<>> facts;  // the last of each
   std::map<std::string, RecordedStack, std::less<>> stacks;
   std::map<uint64_t, stacktrace::ModuleInfo> files;
+  std::deque<std::string> texts;  // of `files`
   leakdetector::FrameFilter filter;
 
   std::optional<std::string> Text(std::string_view key) const {
@@ -84,11 +87,11 @@ Record Parse(std::string_view text) {
     const std::string key = parts[0];
     const size_t count = parts.size();
     if (key == "file" && count == 3) {
-      record.files[ToNumber(parts[1])].path = parts[2];
+      record.files[ToNumber(parts[1])].path = record.texts.emplace_back(parts[2]);
     } else if (key == "build_id" && count >= 2) {
-      std::string& id = record.files[ToNumber(parts[1])].build_id;
-      id.clear();
+      std::string& id = record.texts.emplace_back();
       for (size_t i = 2; i < count; i++) id += static_cast<char>(ToNumber(parts[i]));
+      record.files[ToNumber(parts[1])].build_id = id;
     } else if (key == "identity" && count == 10) {
       stacktrace::ModuleInfo& info = record.files[ToNumber(parts[1])];
       info.text_file_offset = ToNumber(parts[2]);
@@ -145,13 +148,13 @@ void CutToExtension(const Record& record, RecordedStack* at, Violation* violatio
   std::vector<RecordedFrame>& frames = at->native;
   const auto path = [&record](const RecordedFrame& frame) {
     const auto it = record.files.find(frame.file);
-    return it == record.files.end() ? std::string() : it->second.path;
+    return it == record.files.end() ? std::string_view() : it->second.path;
   };
   const auto is_own = [&](const RecordedFrame& frame) {
     const auto& own = record.filter.own_libraries;
     return std::find(own.begin(), own.end(), path(frame)) != own.end();
   };
-  std::string extension;
+  std::string_view extension;
   if (const auto it = record.stacks.find("extension"); it != record.stacks.end()) {
     extension = path(it->second.native.front());
   }

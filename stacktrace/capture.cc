@@ -212,7 +212,7 @@ RawFrame RawFrameOf(uintptr_t return_address, bool may_register) {
   CoreLock core;
   const Segment* s = core->modules.Find(return_address - 1);
   if (s == nullptr) return raw;
-  raw.module = may_register ? core->modules.Register(*s) : core->modules.Registered(*s);
+  raw.module = may_register ? core->modules.Register(*s) : s->module;
   if (raw.module != 0) raw.offset -= s->bias;
   return raw;
 }

@@ -133,7 +133,7 @@ constexpr Dwfl_Callbacks kCallbacks = {.find_elf = nullptr,
 class DwarfInfo final : public DebugInfo {
  public:
   DwarfInfo(const ModuleInfo& module, bool debuginfod)
-      : search_{.library = module.path, .build_id = module.build_id, .debuginfod = debuginfod} {}
+      : search_{std::string(module.path), std::string(module.build_id), debuginfod} {}
   ~DwarfInfo() override {
     if (dwfl_ != nullptr) dwfl_end(dwfl_);
   }

@@ -99,7 +99,7 @@ bool IsSameFile(int fd, const std::string& path) {
 }  // namespace
 
 int OpenLoadedFile(const ModuleInfo& module) {
-  const int fd = OpenForReading(module.path);
+  const int fd = OpenForReading(std::string(module.path));
   if (fd < 0) return -1;
   const bool same =
       module.build_id.empty() ? IsSameContent(fd, module) : BuildIdOf(fd) == module.build_id;

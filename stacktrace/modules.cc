@@ -9,12 +9,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cinttypes>
 #include <memory>
+#include <new>
+#include <utility>
 
 namespace hpy::stacktrace {
 namespace {
@@ -123,8 +126,8 @@ struct Description {
   bool found = false;
   bool program = false;  // the first entry: the program itself
   bool first = true;
-  std::string name;
-  ModuleInfo info;
+  std::string name, build_id;
+  ModuleInfo info;  // without its texts
 };
 
 // Everything that must be read from the file's memory, while the loader's lock keeps it there.
@@ -136,8 +139,8 @@ int Describe(dl_phdr_info* info, size_t, void* data) {
   out->found = true;
   out->program = first;
   out->name = info->dlpi_name;
-  out->info.build_id = BuildId(*info);
-  if (out->info.build_id.empty()) {
+  out->build_id = BuildId(*info);
+  if (out->build_id.empty()) {
     for (int i = 0; i < info->dlpi_phnum; ++i) {
       const ElfW(Phdr)& ph = info->dlpi_phdr[i];
       // Code is not relocated, so it is the same in memory and in the file.
@@ -195,6 +198,31 @@ std::string AbsolutePath(const Description& d) {
   return path;
 }
 
+// Memory apart from the heap, which is never freed. Only called by Register(): under its lock.
+void* ForEver(size_t size) {
+  constexpr size_t kBlock = 64 << 10;
+  static char* block = nullptr;
+  static size_t left = 0;
+  size = (size + 15) & ~size_t{15};
+  if (size > left) {
+    left = std::max(size, kBlock);
+    void* memory = mmap(nullptr, left, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) {
+      left = 0;
+      throw std::bad_alloc();
+    }
+    block = static_cast<char*>(memory);
+  }
+  left -= size;
+  return std::exchange(block, block + size);
+}
+
+std::string_view Keep(std::string_view text) {
+  auto* copy = static_cast<char*>(ForEver(text.size()));
+  std::copy(text.begin(), text.end(), copy);
+  return {copy, text.size()};
+}
+
 }  // namespace
 
 uint64_t HashBytes(const void* data, size_t size) {
@@ -225,7 +253,6 @@ bool Modules::Update() {
   segments_ = std::move(listing.segments);
   adds_ = listing.counters.adds;
   subs_ = listing.counters.subs;
-  registered_.clear();  // another file may lie at the same address now
   return true;
 }
 
@@ -238,12 +265,12 @@ const Segment* Modules::Find(uintptr_t address) const {
 }
 
 uint32_t Modules::Register(const Segment& segment) {
-  if (auto it = registered_.find(segment.object); it != registered_.end()) return it->second;
-  Description d{.object = segment.object, .name = {}, .info = {}};
+  if (segment.module != 0) return segment.module;
+  Description d{.object = segment.object, .name = {}, .build_id = {}, .info = {}};
   dl_iterate_phdr(Describe, &d);
   if (!d.found) return 0;
-  d.info.path = AbsolutePath(d);
-  if (struct stat st; d.info.build_id.empty() && stat(d.info.path.c_str(), &st) == 0) {
+  const std::string path = AbsolutePath(d);
+  if (struct stat st; d.build_id.empty() && stat(path.c_str(), &st) == 0) {
     d.info.device = st.st_dev;
     d.info.inode = st.st_ino;
     d.info.file_size = static_cast<uint64_t>(st.st_size);
@@ -251,7 +278,7 @@ uint32_t Modules::Register(const Segment& segment) {
     d.info.mtime_nsec = st.st_mtim.tv_nsec;
   }
   // The same file loaded again, wherever, is the same module.
-  std::string identity = d.info.path + '\0' + d.info.build_id;
+  std::string identity = path + '\0' + d.build_id;
   for (uint64_t n :
        {d.info.text_hash, d.info.device, d.info.inode, d.info.file_size,
         static_cast<uint64_t>(d.info.mtime_sec), static_cast<uint64_t>(d.info.mtime_nsec)}) {
@@ -259,15 +286,25 @@ uint32_t Modules::Register(const Segment& segment) {
   }
   auto [it, inserted] = by_identity_.try_emplace(std::move(identity), 0);
   if (inserted) {
-    infos_.push_back(new ModuleInfo(std::move(d.info)));
-    it->second = static_cast<uint32_t>(infos_.size());
+    d.info.path = Keep(path);
+    d.info.build_id = Keep(d.build_id);
+    if (size_ == room_) {
+      room_ = std::max<size_t>(64, 2 * room_);
+      auto* larger = static_cast<const ModuleInfo**>(ForEver(room_ * sizeof(*infos_)));
+      std::copy_n(infos_, size_, larger);
+      infos_ = larger;
+    }
+    infos_[size_++] = new (ForEver(sizeof(ModuleInfo))) ModuleInfo(d.info);
+    it->second = static_cast<uint32_t>(size_);
   }
-  registered_[segment.object] = it->second;
+  for (Segment& s : segments_) {
+    if (s.object == d.object) s.module = it->second;
+  }
   return it->second;
 }
 
 const ModuleInfo* Modules::Info(uint32_t module) const {
-  return module == 0 || module > infos_.size() ? nullptr : infos_[module - 1];
+  return module == 0 || module > size_ ? nullptr : infos_[module - 1];
 }
 
 bool Modules::Pin(uintptr_t address) {

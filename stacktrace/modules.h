@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -12,10 +13,10 @@
 namespace hpy::stacktrace {
 
 // What is known for ever of a file that was loaded: enough to tell, long after it was unloaded,
-// whether the file of that name is still the one whose code ran.
+// whether the file of that name is still the one whose code ran. The texts belong to whoever made it.
 struct ModuleInfo {
-  std::string path;      // absolute; empty where there is no file (the vDSO)
-  std::string build_id;  // the bytes of NT_GNU_BUILD_ID, empty if it has none
+  std::string_view path;      // absolute; empty where there is no file (the vDSO)
+  std::string_view build_id;  // the bytes of NT_GNU_BUILD_ID, empty if it has none
   // Only without a build id. The code that was mapped, and the file as it was found then.
   uint64_t text_file_offset = 0, text_size = 0, text_hash = 0;
   uint64_t device = 0, inode = 0, file_size = 0;
@@ -32,7 +33,8 @@ struct Segment {
   uintptr_t eh_frame_hdr;  // 0: the file has no table of unwind information
   uintptr_t eh_frame_hdr_end;
   bool writable, executable;
-  bool permanent;  // will never be unloaded
+  bool permanent;       // will never be unloaded
+  uint32_t module = 0;  // the permanent number of the file, once it has one
 };
 
 // All members must be called under the one lock of this room (core.h). That lock is always taken
@@ -50,15 +52,10 @@ class Modules {
   // meanwhile.
   uint32_t Register(const Segment& segment);
 
-  // The same for a file that has one already; else 0.
-  uint32_t Registered(const Segment& segment) const {
-    const auto it = registered_.find(segment.object);
-    return it == registered_.end() ? 0 : it->second;
-  }
-
-  // Null for a number that was never given out. The record lives for ever and does not change.
+  // Null for a number that was never given out. The record lives for ever and does not change. It is
+  // not on the heap, since it is wanted when the heap is damaged.
   const ModuleInfo* Info(uint32_t module) const;
-  size_t size() const { return infos_.size(); }
+  size_t size() const { return size_; }
 
   // Makes the library that holds `address` stay for ever.
   bool Pin(uintptr_t address);
@@ -66,9 +63,9 @@ class Modules {
  private:
   std::vector<Segment> segments_;  // sorted by address
   unsigned long long adds_ = 0, subs_ = 0;
-  std::unordered_map<uintptr_t, uint32_t> registered_;  // object -> number, of what is loaded now
   std::unordered_map<std::string, uint32_t> by_identity_;
-  std::vector<const ModuleInfo*> infos_;  // number - 1 -> record; records are never freed
+  const ModuleInfo** infos_ = nullptr;  // number - 1 -> record
+  size_t size_ = 0, room_ = 0;
   std::unordered_set<uintptr_t> pinned_;  // objects
 };
 

@@ -109,7 +109,7 @@ std::vector<Located> LocatedOf(const RawStack& stack) {
   std::vector<Located> result;
   for (const RawFrame& f : stack.frames) {
     const ModuleInfo* info = ModuleOf(f.module);
-    result.push_back({info == nullptr ? std::string() : info->path, f.offset});
+    result.push_back({info == nullptr ? std::string() : std::string(info->path), f.offset});
   }
   return result;
 }
