@@ -290,7 +290,7 @@ uint32_t Modules::Register(const Segment& segment) {
     d.info.build_id = Keep(d.build_id);
     if (size_ == room_) {
       room_ = std::max<size_t>(64, 2 * room_);
-      auto* larger = static_cast<const ModuleInfo**>(ForEver(room_ * sizeof(*infos_)));
+      auto* larger = static_cast<const ModuleInfo**>(ForEver(room_ * sizeof(void*)));
       std::copy_n(infos_, size_, larger);
       infos_ = larger;
     }
