@@ -244,6 +244,7 @@ bool CPythonHost::CallSoon(void (*function)(void*), void* data) {
     void (*function)(void*);
     void* data;
   };
+  // CPython 3.9 looks for what another thread has added when it next takes the GIL, later ones at once.
   auto* request = new (std::nothrow) Request{function, data};
   if (request == nullptr) return false;
   const int status = Py_AddPendingCall(
