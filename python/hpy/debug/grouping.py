@@ -70,8 +70,12 @@ def identity(violation: Violation) -> tuple[object, ...]:
 
 
 def primary(violation: Violation) -> Stack | None:
-    """The stack of the place: where the mistake was made; of a leak, where it was opened."""
-    return violation.at or violation.opened
+    """The stack of the place: where the mistake was made; of a leak, where it was opened.
+
+    So too of what was found when nothing ran, as an overrun is at the end of the object.
+    """
+    at = violation.at
+    return at if at is not None and (at.native or at.python) else violation.opened
 
 
 def is_leak(violation: Violation) -> bool:
