@@ -12,6 +12,7 @@ Each round runs every variant once, in a process of its own, one after the other
 least of some samples of 5 milliseconds. What is printed is the median of the rounds, and a ratio is
 the median of the rounds' ratios, so that a machine whose speed drifts drifts for both.
 Prints tables and writes FOLDER/bench.json, or FOLDER/partial.json if not everything was measured.
+bench/document.py puts the tables of complete runs into docs/performance.md.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from typing import Any
 
 import figures
 import instructions
+import limits
+import micro
 import report_time
 import scale
 import variants
@@ -37,7 +40,7 @@ import worker
 from figures import Figures
 from variants import Variant
 
-SECTIONS = ("operations", "program", "scale", "instructions", "report")
+SECTIONS = ("operations", "program", "scale", "instructions", "report", "micro")
 # HPy 0.9 takes 64 microseconds a handle when it notes stacks.
 OF_SLOW_ONE = [row for row, *_ in figures.TARGETS if "sites" not in row]
 
@@ -150,6 +153,14 @@ def choose(found: list[Variant], text: str) -> list[Variant]:
     return [variant for variant in found if variant.name in names]
 
 
+def written_to(folder: Path, whole: bool) -> list[Path]:
+    """Complete runs are kept, for bench/document.py."""
+    if not whole:
+        return [folder / "partial.json"]
+    now = datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
+    return [folder / "bench.json", folder / "runs" / f"{now}.json"]
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -206,9 +217,15 @@ def main() -> None:
         everything["report"] = report_time.measure(debug[0], include, folder / "report")
         progress("")
         print(report_time.table(everything["report"]), end="\n\n")
-    path = folder / ("bench.json" if options.whole else "partial.json")
-    path.write_text(json.dumps(everything, indent=1), "utf-8")
-    print(f"{time.monotonic() - start:.0f} s; written: {path}", file=sys.stderr)
+    if "micro" in options.sections:
+        everything["micro"] = micro.measure(package.parent, progress)
+        print(micro.table(everything["micro"]), end="\n\n")
+    if "micro" in everything and "operations" in everything:
+        print(limits.table(everything["operations"], everything["micro"]), end="\n\n")
+    for path in written_to(folder, options.whole):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(everything, indent=1), "utf-8")
+        print(f"{time.monotonic() - start:.0f} s; written: {path}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ class Variant:
             command, env=self.environment(), capture_output=True, text=True, check=False
         )
         if done.returncode:
-            raise SystemExit(f"{self.name}: {' '.join(command)}\n{done.stdout}{done.stderr}")
+            raise SystemExit(f"{self.name}: {' '.join(command)}\n{done.stderr[-3000:]}")
         return done.stdout
 
 

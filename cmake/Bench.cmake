@@ -14,3 +14,7 @@ foreach(_room stacktrace handles leakdetector debug_ctx)
   endif()
   target_link_libraries(${_room}_bench PRIVATE hpy_${_room} fmt::fmt-header-only benchmark::benchmark_main)
 endforeach()
+
+# What the machine itself needs: no room is in it.
+add_executable(limits_bench "${PROJECT_SOURCE_DIR}/bench/limits_bench.cc")
+target_link_libraries(limits_bench PRIVATE benchmark::benchmark_main)

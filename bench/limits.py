@@ -1,0 +1,65 @@
+"""The least that debug mode can cost on this machine, row by row, and how far it is from that.
+
+A row's least is what the operation costs in universal mode, and for each call that passes through
+the debug context one more indirect call, and for each handle the four words that must be read,
+changed and written back: its generation, its order, the queue of closed ones, the count of open
+ones. A strict guard adds the system call that revokes a page, and the fault at its first read.
+All of these are measured in the same run (bench/limits_bench.cc).
+"""
+
+from __future__ import annotations
+
+import statistics
+
+import figures
+from figures import Figures
+
+WORDS = 4  # of each handle
+
+# Operation: calls that pass through the debug context, handles that are made and ended.
+PARTS = {
+    "HPy_Dup + HPy_Close": (2, 1),
+    "the same, 10 000 sites": (2, 1),
+    "the same, 64 frames deep": (2, 1),
+    "the same, two threads": (2, 1),
+    "FromLong + AsLong + close": (3, 1),
+    "UTF-8 pointer, read, close": (3, 1),
+    "attribute": (2, 1),
+    "sum of a list, per item": (3, 1),
+    "tuple of three": (2, 1),
+    "list builder, ten items": (13, 2),
+    "string, concatenated": (4, 2),
+    "dict, set and get": (5, 2),
+    "instance, from C": (2, 1),
+    "call, no arguments": (2, 2),
+    "call, one argument": (2, 3),
+    "call, three arguments": (2, 5),
+    "method": (3, 2),
+    "recursion, a hundred levels, each": (7, 6),
+}
+
+
+def least(operations: Figures, micro: dict[str, dict[str, float]]) -> dict[str, float]:
+    machine = micro["limits"]
+    guard = sum(v for k, v in machine.items() if k.startswith(("RevokePages/1/", "FirstRead")))
+    found = {}
+    for row, (calls, handles) in PARTS.items():
+        if row in operations.get("universal", {}) and row in operations.get("debug", {}):
+            found[row] = (
+                statistics.median(operations["universal"][row])
+                + calls * machine["IndirectCall"]
+                + handles * WORDS * machine["StoreThenLoad"]
+                + (guard if row.startswith("UTF-8") else 0.0)
+            )
+    return found
+
+
+def table(operations: Figures, micro: dict[str, dict[str, float]]) -> str:
+    rows = []
+    for row, limit in least(operations, micro).items():
+        ours = statistics.median(operations["debug"][row])
+        calls, handles = PARTS[row]
+        shares = [str(calls), str(handles), figures.number(limit), figures.number(ours)]
+        rows.append([row, *shares, f"{ours / limit:.1f}"])
+    heads = ["nanoseconds", "calls", "handles", "least", "debug", "times the least"]
+    return figures.markdown(heads, rows)

@@ -1,0 +1,91 @@
+"""`make bench` measures what it says: every operation in every mode, the tables, the page."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support import compiler, tree
+
+BENCH = tree.REPOSITORY / "bench"
+sys.path.insert(0, str(BENCH))
+
+import document  # noqa: E402
+import figures  # noqa: E402
+import limits  # noqa: E402
+import worker  # noqa: E402
+
+
+def operations_of(mode: str, abi: str) -> Any:
+    source = (BENCH / "ops" / "ops.c").read_text("utf-8")
+    library = compiler.compile_extension(source, "ops", abi)
+    command = [sys.executable, str(BENCH / "worker.py"), mode, str(library), "--samples", "1"]
+    done = subprocess.run(
+        command, env={"PYTHONPATH": str(tree.STAGED)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("mode", "abi"),
+    [
+        ("cpython", "cpython"),
+        ("universal", "universal"),
+        ("debug", "universal"),
+        ("debug-no-stacks", "universal"),
+        ("debug-adaptive", "universal"),
+        ("trace", "universal"),
+    ],
+)
+def test_every_operation_in_every_mode(mode: str, abi: str) -> None:
+    found = operations_of(mode, abi)
+    assert list(found) == worker.NAMES
+    # Calls are timed less their empty loop: on a busy machine one sample may leave nothing.
+    assert all(0 <= value < 1e6 for value in found.values()), found
+    assert found["HPy_Dup + HPy_Close"] > 0
+
+
+def test_a_mode_that_is_none() -> None:
+    with pytest.raises(SystemExit, match="wanted one of"):
+        worker.configure("debug-sometimes")
+
+
+def test_ratios_are_those_within_a_round() -> None:
+    # The machine was twice as slow in the second round: for both.
+    found: figures.Figures = {"debug": {"x": [10, 20, 30]}, "0.9 debug": {"x": [20, 40, 30]}}
+    assert figures.ratio(found, "x", "debug", "0.9 debug") == 0.5
+
+
+def test_a_missed_target_is_called_so() -> None:
+    row, ours, theirs, most = figures.TARGETS[0]
+    slow: figures.Figures = {ours: {row: [10.0 * most + 1]}, theirs: {row: [10.0]}}
+    assert "**missed**" in figures.targets(slow, {})
+    fast: figures.Figures = {ours: {row: [10.0 * most]}, theirs: {row: [10.0]}}
+    assert "**missed**" not in figures.targets(fast, {})
+
+
+def test_what_is_compared_exists() -> None:
+    assert {row for row, *_ in figures.TARGETS} <= set(worker.NAMES)
+    assert set(limits.PARTS) <= set(worker.NAMES)
+
+
+def test_the_page_keeps_its_prose() -> None:
+    run = {"machine": {"cpu": "a fast one"}}
+    unknown = "<!-- bench: program -->x<!-- end -->"
+    page = f"before\n<!-- bench: machine -->\nold\n<!-- end -->\nafter {unknown}"
+    text = document.render(page, [run])
+    assert text.startswith("before\n<!-- bench: machine -->")
+    assert "old" not in text
+    assert "| cpu | a fast one |" in text
+    assert f"after {unknown}" in text, "a section that was not measured"
+    assert document.render(text, [run]) == text
+
+
+def test_the_page_has_every_table() -> None:
+    page = Path(tree.REPOSITORY / "docs" / "performance.md").read_text("utf-8")
+    for name in ("targets", *document.TABLES):
+        assert f"<!-- bench: {name} -->" in page
