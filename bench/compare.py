@@ -1,11 +1,13 @@
 """`make bench`: what each operation costs in each ABI and mode, beside HPy 0.9.
 
     make bench                                      everything, some minutes
-    make bench BENCH='--only "HPy_Dup,call,"'       operations whose names contain one of these
-    make bench BENCH='--variants debug,0.9\\ debug --rounds 3'
+    make bench BENCH='--only HPy_Dup,call'          operations whose names contain one of these
+    make bench BENCH='--variants "debug;0.9 debug" --rounds 3'
+    make bench BENCH='--sections instructions,scale'
 
 While something is made faster, name the operations and the variants that matter: a round then takes
-half a second a variant. `--list` prints the names. Nothing but the operations is measured then,
+half a second a variant. `--list` prints the names; a list of names that have commas is separated by
+semicolons. Nothing but the operations is measured then,
 unless --sections says more.
 
 Each round runs every variant once, in a process of its own, one after the other; its figure is the
@@ -130,7 +132,8 @@ def machine(python: Path) -> dict[str, str]:
 
 
 def split(text: str) -> list[str]:
-    return [part for part in text.split(",") if part]
+    """At semicolons, or where there are none at commas: "debug, no stacks" has one itself."""
+    return [part.strip() for part in text.split(";" if ";" in text else ",") if part.strip()]
 
 
 def named(names: list[str], among: Iterable[str], what: str) -> list[str]:
@@ -143,13 +146,10 @@ def named(names: list[str], among: Iterable[str], what: str) -> list[str]:
 
 
 def choose(found: list[Variant], text: str) -> list[Variant]:
-    """`text` separates names by semicolons, or commas: "debug, no stacks" has one itself."""
     if not text:
         return found
-    names = [name.strip() for name in text.split(";" if ";" in text else ",")]
-    if text in [variant.name for variant in found]:
-        names = [text]
-    named(names, (v.name for v in found), "variant")
+    known = [variant.name for variant in found]
+    names = named([text] if text in known else split(text), known, "variant")
     return [variant for variant in found if variant.name in names]
 
 
@@ -179,6 +179,9 @@ def arguments() -> argparse.Namespace:
     if not options.sections:
         options.sections = list(SECTIONS if options.whole else SECTIONS[:1])
     options.only = split(options.only) or [""]
+    for part in options.only:
+        if not any(part in name for name in worker.NAMES):
+            raise SystemExit(f"{part!r} is part of none of: {'; '.join(worker.NAMES)}")
     return options
 
 
@@ -207,6 +210,11 @@ def main() -> None:
     if "scale" in options.sections:
         everything["scale"] = scale.measure(chosen)
         print(scale.table(everything["scale"]), end="\n\n")
+        rows = [
+            [row, figures.number(value), figures.number(most), figures.verdict(value, most)]
+            for row, value, most in scale.targets(everything["scale"])
+        ]
+        print(figures.markdown(["target", "found", "at most", ""], rows), end="\n\n")
     if "instructions" in options.sections and instructions.available():
         everything["instructions"] = counted(chosen, options)
         print(figures.medians(everything["instructions"], "instructions"), end="\n\n")

@@ -85,9 +85,13 @@ def ratios(figures: Figures, program: Figures) -> list[tuple[str, str, str, floa
     return found
 
 
+def verdict(value: float, most: float) -> str:
+    return "met" if value <= most else "**missed**"
+
+
 def targets(figures: Figures, program: Figures) -> str:
     rows = [
-        [row, ours, theirs, f"{value:.2f}", f"{most:.2f}", "met" if value <= most else "**missed**"]
+        [row, ours, theirs, f"{value:.2f}", f"{most:.2f}", verdict(value, most)]
         for row, ours, theirs, value, most in ratios(figures, program)
     ]
     return markdown(["target", "ours", "of", "ratio", "at most", ""], rows, 3)
