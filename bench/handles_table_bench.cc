@@ -13,7 +13,6 @@ namespace {
 
 using hpy::handles::Ending;
 using hpy::handles::HandleTable;
-using hpy::handles::Origin;
 
 HPy Object() { return HPy{0x1001}; }
 

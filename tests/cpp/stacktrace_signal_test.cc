@@ -14,8 +14,11 @@
 
 #include "tests/cpp/stacktrace_test_util.h"
 
-// A stack that was not seen before is interned on the heap, in a signal handler too.
-extern "C" const char* __tsan_default_options() { return "report_signal_unsafe=0"; }
+// A stack that was not seen before is interned on the heap, in a signal handler too. (The sanitizer's
+// library looks for a symbol that is exported.)
+extern "C" __attribute__((visibility("default"))) const char* __tsan_default_options() {
+  return "report_signal_unsafe=0";
+}
 
 namespace hpy::stacktrace::testing {
 namespace {

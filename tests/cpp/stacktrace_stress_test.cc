@@ -2,6 +2,7 @@
 // interrupt them, frames of changing size. Every stack is compared with a fresh unwinding by libgcc.
 
 #include <alloca.h>
+#include <errno.h>
 #include <gtest/gtest.h>
 #include <pthread.h>
 #include <signal.h>
@@ -219,7 +220,9 @@ __attribute__((noinline)) void HandlerFrames(uintptr_t stop_sp, int depth) {
 }
 
 void OnSignal(int) {
+  const int before = errno;
   HandlerFrames(HPY_STACKTRACE_STOP(), 3);
+  errno = before;
   asm volatile("");
 }
 
@@ -255,11 +258,13 @@ TEST(Stress, ThreadsThatLoadAndUnloadUnderSignals) {
   std::vector<std::vector<std::string>> paths(kThreads);
   for (int i = 0; i < kLibraries; ++i) {
     const std::string name = "libshape" + std::to_string(i) + ".so";
-    Shell(dir.path(), "cc -std=gnu99 -shared -fPIC -O1 -DSIZE=" + std::to_string(24 + 16 * i) +
-                          " -o " + name + " shape.c");
+    std::string command = "cc -std=gnu99 -shared -fPIC -O1 -o " + name;
+    command += " -DSIZE=" + std::to_string(24 + 16 * i) + " shape.c";
+    Shell(dir.path(), command);
     // A file of its own for each thread: no other one keeps it loaded.
     for (int t = 0; t < kThreads; ++t) {
-      const std::string folder = dir.path() + "/" + std::to_string(t);
+      std::string folder = dir.path() + "/";
+      folder += std::to_string(t);
       std::filesystem::create_directories(folder);
       std::filesystem::copy(dir.path() + "/" + name, folder + "/" + name);
       paths[static_cast<size_t>(t)].push_back(folder + "/" + name);
@@ -275,6 +280,7 @@ TEST(Stress, ThreadsThatLoadAndUnloadUnderSignals) {
 
   std::atomic<int> same_place{0}, running{kThreads};
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&, t] {
       t_call.limits.max_frames = kMaxSeen;
@@ -289,12 +295,12 @@ TEST(Stress, ThreadsThatLoadAndUnloadUnderSignals) {
   }
   for (std::thread& t : threads) t.join();
   sigaction(SIGUSR1, &old, nullptr);
-  RecordProperty("compared", std::to_string(g_compared.load()));
+  const std::string compared = std::to_string(g_compared + g_of_handlers);
+  const std::string of_handlers = std::to_string(g_of_handlers);
   printf(
-      "%lld stacks compared, %lld of them in signal handlers (%lld refused); %d libraries in the "
-      "place of the one before\n",
-      static_cast<long long>(g_compared + g_of_handlers), static_cast<long long>(g_of_handlers),
-      static_cast<long long>(g_refused), same_place.load());
+      "%s stacks compared, %s of them in signal handlers (%s refused); %d libraries in the place "
+      "of the one before\n",
+      compared.c_str(), of_handlers.c_str(), std::to_string(g_refused).c_str(), same_place.load());
   EXPECT_EQ(g_wrong.load(), 0);
   EXPECT_GT(g_compared.load(), kLoads * kThreads * 8 * 20);
   EXPECT_GT(g_of_handlers.load(), 0);
