@@ -171,7 +171,11 @@ def test_meson(tmp_path: Path, abi: str) -> None:
     need("meson", "ninja", "pkg-config")
     consumer = Consumer("meson", tmp_path / "project")
     env = {"PKG_CONFIG_PATH": devel("--pkgconfigdir")}
-    consumer.run("meson", "setup", "build", f"-Dhpy_abi={abi}", env=env)
+    # Meson builds for the Python that it runs on itself, which may be another.
+    native = consumer.folder / "native.ini"
+    native.write_text(f"[binaries]\npython = '{sys.executable}'\n")
+    options = (f"-Dhpy_abi={abi}", f"--native-file={native}")
+    consumer.run("meson", "setup", "build", *options, env=env)
     consumer.run("ninja", "-C", "build")
     consumer.check_module(abi, "build")
     if abi == "universal":

@@ -46,7 +46,8 @@ class HPyDevel:
         self.src_dir = self.base_dir / "src" / "runtime"
         # For HPy_DIR, where find_package(HPy CONFIG) looks, and for PKG_CONFIG_PATH.
         self.cmake_dir = self.base_dir / "share" / "cmake" / "HPy"
-        self.pkgconfig_dir = self.base_dir / "lib" / "pkgconfig"
+        soabi = sysconfig.get_config_var("SOABI") or ""
+        self.pkgconfig_dir = self.base_dir / "lib" / "pkgconfig" / soabi
 
     @staticmethod
     def get_version() -> str:
