@@ -1,8 +1,10 @@
 // The beginning and the end of a call into an extension.
 #include "debug_ctx/call.h"
 
+#include <utility>
 #include <vector>
 
+#include "debug_ctx/call_scope.h"
 #include "debug_ctx/state.h"
 
 namespace hpy::debug_ctx {
@@ -57,51 +59,24 @@ namespace {
 
 }  // namespace
 
-CallScope::CallScope(State& state, HPyCFunction function, uintptr_t stop_sp)
-    : context_(state.TakeContext()), call_(&context_->call) {
-  Call& call = context_->call;
-  call.outer = innermost_call;
-  call.previous = thread_calls.last;
-  call.scope = this;
-  call.limits.stop_sp = stop_sp;
-  call.limits.callee = reinterpret_cast<uintptr_t>(function);
-  call.function = state.functions.NumberOf(function);
-  call.in_progress = true;
-  call.captures = false;
-  call.attention = false;
-  call.excused = false;
-  call.refused_leaves = 0;
-  call.refused_reenters.store(0, std::memory_order_relaxed);
-  call.pending_before = state.universal->ctx_Err_Occurred(state.universal) != 0;
-  call.first_order = state.table.next_order();
-  call.first_builder = state.builders.next_order();
-  call.first_tracker = state.trackers.next_order();
-  call.open = 0;
-  innermost_call = &call;
-  thread_calls.last = &call;
-}
-
-CallScope::~CallScope() {
-  Call& call = context_->call;
-  State& state = *call.state;
+void CallScope::End(State& state, Call& call) {
   std::vector<Slot*> noted;
-  if (call.open > 0 || call.made_records) [[unlikely]] {
-    noted = LeaveBehind(state, call);
-  }
+  if (call.open > 0 || call.made_records) noted = LeaveBehind(state, call);
   call.log.Clear();
   if (call.stores.number != 0) state.fields.End(&call.stores);
-  if (!call.made.empty()) call.made.clear();
+  call.made.clear();
+  call.warned = nullptr;
+  call.refused = nullptr;
+  if (call.arguments != nullptr && state.arguments_queued()) {
+    state.table.QueueRuns({std::exchange(call.arguments, nullptr)}, kArgumentRun);
+  }
   call.in_progress = false;
-  if (thread_calls.last == &call) [[likely]] {
+  if (thread_calls.last == &call) {
     thread_calls.last = call.previous;
   } else {
     Unlink(&call);
   }
   innermost_call = call.outer;
-  if (call.attention) [[unlikely]] {
-    call.warned = nullptr;
-    call.refused = nullptr;
-  }
   state.GiveBack(context_);
   if (!noted.empty()) state.long_lived.Note(state, noted);
 }

@@ -15,6 +15,7 @@
 #include "handles/handle_table.h"
 #include "hpy.h"
 #include "leakdetector/violation.h"
+#include "stacktrace/memo.h"
 #include "stacktrace/stacktrace.h"
 
 namespace hpy::debug_ctx {
@@ -22,19 +23,19 @@ namespace hpy::debug_ctx {
 class State;
 class CallScope;
 
-struct Call;
-
 // The handles that a call opened, to find at its end those that it leaves behind. Those that are closed
 // are dropped when the log is full, so that its size follows the number of handles that are open, not of
 // those that were opened.
 class OpenLog {
  public:
   void Push(HPy handle, const handles::HandleTable& table) {
-    if (size_ == capacity_) [[unlikely]] {
+    if (full()) [[unlikely]] {
       Compact(table);
     }
-    handles_[size_++] = handle;
+    PushAtOnce(handle);
   }
+  bool full() const { return size_ == capacity_; }
+  void PushAtOnce(HPy handle) { handles_[size_++] = handle; }
   // A handle that is about to be closed. Most are the last one that was opened.
   void Pop(HPy handle) {
     if (size_ != 0 && handles_[size_ - 1]._i == handle._i) size_--;
@@ -76,6 +77,9 @@ struct Leave {
   Call* outer = nullptr;                          // the call that was left when this one left
 };
 
+// So many arguments of a call have slots of their own; those beyond take ordinary ones.
+inline constexpr uint32_t kArgumentRun = 16;
+
 // Lives in its context, never on the stack: a greenlet moves stacks.
 struct Call {
   State* state = nullptr;
@@ -84,9 +88,9 @@ struct Call {
   const CallScope* scope = nullptr;  // in the frame of the trampoline
   // Captures end below the trampoline; its callee is the extension's function.
   stacktrace::CaptureLimits limits;
-  uint32_t function = 0;  // its number
+  stacktrace::MemoLimits memo_limits = stacktrace::kNoMemo;  // the same; kNoMemo: ask State
+  uint32_t function = 0;                                     // its number
   bool in_progress = false;
-  bool captures = false;        // stacks are on, and `limits` has how deep they are
   bool pending_before = false;  // an exception was set when the function was called
   bool attention = false;       // at its return there is more to do than to take the result
   bool excused = false;  // a result that does not agree with the exception is no mistake of its own
@@ -98,6 +102,7 @@ struct Call {
   uint64_t first_builder = 0, first_tracker = 0;  // the same for these
   int64_t open = 0;  // how many of those are open (and of calls inside it)
   OpenLog log;
+  handles::Slot* arguments = nullptr;  // a run of kArgumentRun slots, or null
   CallStores stores;
   MadeStructs made;
   HeapBufferLog heap_buffers;
@@ -149,26 +154,6 @@ struct ThreadCalls {
 // (greenlets) it may be another than the one that is running: then the walk in innermost.h corrects it.
 extern constinit thread_local Call* innermost_call HPY_DEBUG_TLS;
 extern constinit thread_local ThreadCalls thread_calls HPY_DEBUG_TLS;
-
-// One call of an extension's function, from the trampoline: takes a context, gives it back.
-class CallScope {
- public:
-  CallScope(State& state, HPyCFunction function, uintptr_t stop_sp);
-  ~CallScope();
-  CallScope(const CallScope&) = delete;
-  CallScope& operator=(const CallScope&) = delete;
-
-  HPyContext* context() { return &context_->context; }
-  Call& call() { return context_->call; }
-
-  // Whether the memory of this scope holds that of `call` now: not while the stack that it is on is
-  // swapped out.
-  bool Holds(const Call* call) const;
-
- private:
-  DebugContext* const context_;
-  const Call* const call_;
-};
 
 }  // namespace hpy::debug_ctx
 

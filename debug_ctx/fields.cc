@@ -109,6 +109,7 @@ void Fields::Stored(const void* owner, const HPyField* field, const void* old, c
   CallStores& stores = call.stores;
   if (stores.number == 0) {
     stores.number = ++last_call_;
+    call.attention = true;
     in_progress_.insert(stores.number);
   }
   record->stores_since_check++;

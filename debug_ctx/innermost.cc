@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "debug_ctx/call_scope.h"
+
 namespace hpy::debug_ctx {
 
 namespace {

@@ -78,6 +78,7 @@ void Write(State& state, Violation violation, Call* call, bool holds_interpreter
   Late late{std::move(violation), policy == Policy::kWarn};
   if (call != nullptr) {
     call->late.push_back(std::move(late));
+    call->attention = true;
   } else {
     Enqueue(state, std::move(late));
   }

@@ -20,7 +20,6 @@ void PrepareReturn(Call& call) {
   if (!call.made.empty()) state.guards.CheckReturn(call);
   if (!call.heap_buffers.empty()) CheckHeapBuffers(call);
   TakeLate(state, call);
-  if (!call.deferred.empty() || call.warned != nullptr) call.attention = true;
 }
 
 bool ConcludeReturn(State& state, Call& call, bool failed, bool occurred, Silent silent) {

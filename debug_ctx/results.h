@@ -19,8 +19,7 @@ void ConcludeVoid(State& state, Call& call, bool occurred);
 // To be called before anything else when the function has returned: what it had left is
 // re-entered, and what it stored and made is checked.
 inline void OnReturn(Call& call) {
-  const bool checks = call.stores.number != 0 || !call.made.empty() || !call.late.empty();
-  if (call.attention || checks) [[unlikely]] {
+  if (call.attention) [[unlikely]] {
     PrepareReturn(call);
   }
 }

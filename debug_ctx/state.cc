@@ -86,15 +86,17 @@ void State::Renew(State* state, HPyContext* universal, leakdetector::FrameFilter
   DebugContext* const head = state->free_head_;
   DebugContext* const tail = state->free_tail_;
   const int count = state->free_count_;
+  std::vector<DebugContext*> contexts = std::move(state->contexts_);
   state->~State();
   new (state) State(host, universal, std::move(filter));
   for (DebugContext* context = head; context != nullptr; context = context->next_free) {
     context->context = state->root_.context;
+    context->call.arguments = nullptr;  // they were of the table that is gone
   }
   state->free_head_ = head;
   state->free_tail_ = tail;
   state->free_count_ = count;
-  state->contexts_ = count;
+  state->contexts_ = std::move(contexts);
 }
 
 State& State::FindOfInterpreter() {
@@ -105,45 +107,49 @@ State& State::FindOfInterpreter() {
   return found;
 }
 
-DebugContext* State::TakeContext() {
+DebugContext* State::TakeOtherContext() {
   DebugContext* context = free_head_;
   if (free_count_ > kContextsBetweenUses) {
     free_head_ = context->next_free;
     free_count_--;
-    // What traces the root context (trace.h) sets this too, and serves calls that begin from then on.
-    if (context->context._private != root_.context._private) [[unlikely]] {
-      context->context = root_.context;
-    }
+    // What traces the root context (trace.h) changes it, and serves calls that begin from then on.
+    context->context = root_.context;
   } else {
     context = new DebugContext();
-    contexts_++;
+    contexts_.push_back(context);
     context->context = root_.context;
     context->call.state = this;
   }
   return context;
 }
 
-void State::GiveBack(DebugContext* context) {
-  context->next_free = nullptr;
-  if (free_count_++ == 0) {
-    free_head_ = context;
-  } else {
-    free_tail_->next_free = context;
+HPy State::OpenAt(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp, uintptr_t fp) {
+  handles::HandleTable& handles = call.state->table;
+  const StoryId story = stacktrace::Remembered(pc, sp, fp, call.memo_limits);
+  if (story != stacktrace::kNoStack && !HPy_IsNull(wrapped) && !call.log.full()) [[likely]] {
+    const HPy handle = handles.OpenAtOnce(wrapped, story, call.function);
+    if (!HPy_IsNull(handle)) [[likely]] {
+      call.log.PushAtOnce(handle);
+      call.open++;
+      return handle;
+    }
   }
-  free_tail_ = context;
+  return OpenElsewhere(call, wrapped, {pc, sp, fp});
 }
 
-bool State::BeginCaptures(Call& call) {
-  if (settings.stack_depth == 0) return false;
-  call.captures = true;
-  call.limits.max_frames = settings.stack_depth;
-  return true;
-}
-
-HPy State::NoRoom(HPy wrapped) {
-  universal->ctx_Close(universal, wrapped);
-  universal->ctx_Err_NoMemory(universal);
-  return HPy_NULL;
+[[gnu::noinline]] HPy State::OpenElsewhere(Call& call, HPy wrapped,
+                                           const stacktrace::CallSite& site) {
+  if (HPy_IsNull(wrapped)) return HPy_NULL;
+  State& state = *call.state;
+  const HPy handle = state.table.Open(wrapped, state.Capture(call, site), call.function);
+  if (HPy_IsNull(handle)) {
+    state.universal->ctx_Close(state.universal, wrapped);
+    state.universal->ctx_Err_NoMemory(state.universal);
+    return HPy_NULL;
+  }
+  call.log.Push(handle, state.table);
+  call.open++;
+  return handle;
 }
 
 HPy State::OpenRecord(handles::HandleTable& records, void* record, Call& call,
@@ -153,7 +159,7 @@ HPy State::OpenRecord(handles::HandleTable& records, void* record, Call& call,
   if (!HPy_IsNull(handle) && call.in_progress) {
     OpenLog& log = &records == &builders ? call.builders : call.trackers;
     log.Push(handle, records);
-    call.made_records = true;
+    call.made_records = call.attention = true;
   }
   return handle;
 }
@@ -200,15 +206,29 @@ int64_t State::NewGeneration() {
   return table.NewGeneration();
 }
 
+void State::QueueArguments() {
+  if (arguments_queued_) return;
+  arguments_queued_ = true;
+  std::vector<Slot*> runs;
+  for (DebugContext* context : contexts_) {
+    Call& call = context->call;
+    if (call.in_progress) {
+      call.attention = true;  // when it ends
+    } else if (call.arguments != nullptr) {
+      runs.push_back(std::exchange(call.arguments, nullptr));
+    }
+  }
+  table.QueueRuns(runs, kArgumentRun);
+}
+
 void State::ReleaseKept() {
   keep_closed = false;
-  for (Slot* slot : table.ClosedSlots(0)) {
-    if (!slot->kept) continue;
-    const HPy wrapped = slot->wrapped();
-    slot->kept = 0;
-    slot->object = 0;
+  table.ForEachKept([this](Slot& slot) {
+    const HPy wrapped = slot.wrapped();
+    slot.kept = 0;
+    slot.object = 0;
     universal->ctx_Close(universal, wrapped);
-  }
+  });
 }
 
 const char* State::GiveBuffer(Slot* slot, const char* data, size_t size, const char* api,

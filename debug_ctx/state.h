@@ -41,7 +41,7 @@ class State {
   // Replaces a state by a new one at the same address. No call may be in progress in it. What it kept
   // of objects is forgotten, not released: they ended with their interpreter.
   static void Renew(State* state, HPyContext* universal, leakdetector::FrameFilter filter);
-  bool HasCallsInProgress() const { return contexts_ != free_count_; }
+  bool HasCallsInProgress() const { return contexts_.size() != static_cast<size_t>(free_count_); }
 
   // The state of the interpreter that runs, for a call through a context of this one.
   State& OfInterpreter() {
@@ -56,30 +56,48 @@ class State {
   // The context that loaded libraries get for their trampolines.
   HPyContext* root() { return &root_.context; }
 
-  DebugContext* TakeContext();
-  void GiveBack(DebugContext* context);
+  DebugContext* TakeContext() {
+    DebugContext* const context = free_head_;
+    if (free_count_ <= kContextsBetweenUses || context->context._private != root_.context._private)
+        [[unlikely]] {
+      return TakeOtherContext();
+    }
+    free_head_ = context->next_free;
+    free_count_--;
+    return context;
+  }
+  void GiveBack(DebugContext* context) {
+    context->next_free = nullptr;
+    (free_count_++ == 0 ? free_head_ : free_tail_->next_free) = context;
+    free_tail_ = context;
+  }
+  // Its captures, with the limits that it has, as the settings are now.
+  void BeginCaptures(Call& call) const {
+    const int depth = settings.stack_depth;
+    call.limits.max_frames = depth;
+    call.memo_limits = depth == 0 || keep_closed
+                           ? stacktrace::kNoMemo
+                           : stacktrace::PackLimits(call.limits.stop_sp, depth);
+  }
 
   // Wraps a handle of the universal context that the extension is going to own. Null stays null; null
   // with MemoryError set when the table is full.
   HPy Open(HPy wrapped, Call& call, const stacktrace::CallSite& site) {
-    if (HPy_IsNull(wrapped)) [[unlikely]] {
-      return HPy_NULL;
-    }
-    const HPy handle = table.Open(wrapped, Capture(call, site), call.function);
-    if (HPy_IsNull(handle)) [[unlikely]] {
-      return NoRoom(wrapped);
-    }
-    call.log.Push(handle, table);
-    call.open++;
-    return handle;
+    return OpenAt(call, wrapped, site.pc, site.sp, site.fp);
   }
-  // Ends an open handle that the extension owned and returns what it wrapped, which the caller owns now.
-  [[gnu::always_inline]] HPy Close(handles::Slot* slot, Call& call, StoryId story,
+  // The same, with everything in registers: what most wrappers end with.
+  static HPy OpenAt(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp, uintptr_t fp);
+  // A handle that is about to be closed, or was just now.
+  static void CountClosed(const handles::Slot& slot, HPy handle, Call& call) {
+    if (slot.order < call.first_order) return;
+    call.open--;
+    call.log.Pop(handle);
+  }
+  // Ends the handle of an open slot that the extension owned and returns what it wrapped, which the
+  // caller owns now.
+  [[gnu::always_inline]] HPy Close(handles::Slot* slot, HPy handle, Call& call, StoryId story,
                                    handles::Ending ending) {
-    if (slot->order >= call.first_order) {
-      call.open--;
-      call.log.Pop(table.HandleOf(*slot));
-    }
+    CountClosed(*slot, handle, call);
     if (slot->has_buffer || keep_closed) [[unlikely]] {
       return CloseWithMore(slot, story, ending);
     }
@@ -93,8 +111,9 @@ class State {
                  const stacktrace::CallSite& site);
   // The stack of a call of the API; no number when stacks are switched off.
   StoryId Capture(Call& call, const stacktrace::CallSite& site) {
-    if (!call.captures && !BeginCaptures(call)) [[unlikely]] {
-      return stacktrace::kNoStack;
+    if (call.limits.max_frames == 0) [[unlikely]] {
+      BeginCaptures(call);
+      if (call.limits.max_frames == 0) return stacktrace::kNoStack;
     }
     return stacktrace::Capture(site, call.limits);
   }
@@ -114,6 +133,12 @@ class State {
   void SetPolicy(Policy policy);
   // Begins a generation, of builders and trackers too, and returns its number.
   int64_t NewGeneration();
+
+  // How many closed handles are remembered. Whoever asks for that, or for them, gets arguments into
+  // the same queue from then on, as the older interface has it: they would push out other handles, so
+  // by default they are remembered with the context of their call.
+  void QueueArguments();
+  bool arguments_queued() const { return arguments_queued_; }
 
   void SetGuard(handles::Guard guard) { buffers.set_guard(guard); }
   void SetClosedBuffers(size_t bytes);
@@ -144,8 +169,8 @@ class State {
 
  private:
   static void Drop(void* state, handles::Slot& slot);
-  bool BeginCaptures(Call& call);
-  HPy NoRoom(HPy wrapped);
+  DebugContext* TakeOtherContext();
+  static HPy OpenElsewhere(Call& call, HPy wrapped, const stacktrace::CallSite& site);
   HPy CloseWithMore(handles::Slot* slot, StoryId story, handles::Ending ending);
 
   // A context that was given back is found to be stale in the 64 calls that follow at least.
@@ -155,7 +180,8 @@ class State {
   DebugContext* free_head_ = nullptr;
   DebugContext* free_tail_ = nullptr;
   int free_count_ = 0;
-  int contexts_ = 0;
+  std::vector<DebugContext*> contexts_;  // all
+  bool arguments_queued_ = false;
 
   // The last answer to OfInterpreter(), and the only interpreter that there was then.
   static State* only_;

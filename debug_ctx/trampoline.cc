@@ -1,11 +1,12 @@
 // The way from the interpreter into an extension's function: arguments become debug handles of the call,
 // the function gets a context that is this call's alone, and its result is taken back.
 #include <cstring>
+#include <memory>
 #include <type_traits>
 #include <utility>
 
 #include "absl/container/inlined_vector.h"
-#include "debug_ctx/call.h"
+#include "debug_ctx/call_scope.h"
 #include "debug_ctx/report.h"
 #include "debug_ctx/results.h"
 #include "debug_ctx/state.h"
@@ -14,6 +15,7 @@
 namespace hpy::debug_ctx {
 
 using handles::Ending;
+using handles::HandleTable;
 using handles::Origin;
 using handles::Slot;
 
@@ -22,33 +24,43 @@ namespace {
 // The argument handles of one call: opened from left to right, closed in that order after the call.
 class Arguments {
  public:
-  Arguments(State& state, Call& call) : state_(state), function_(call.function) {}
-  ~Arguments() {
-    for (HPy handle : opened_) {
-      Slot* slot = state_.table.Resolve(handle);
-      if (slot == nullptr) continue;  // an older hook let the extension close it
-      const bool keep = state_.keep_closed;
-      if (keep) state_.universal->ctx_Dup(state_.universal, slot->wrapped());
-      state_.CloseSlot(slot, stacktrace::kNoStack, Ending::kClosed, keep);
+  [[gnu::always_inline]] Arguments(State& state, Call& call) : state_(state), call_(call) {
+    if (call.arguments == nullptr || HandleTable::IsWornOut(*call.arguments)) [[unlikely]] {
+      call.arguments = state.arguments_queued() ? nullptr : state.table.TakeRun(kArgumentRun);
     }
-    if (state_.buffers.needs_flush()) state_.buffers.Flush();
+    next_ = call.arguments;
+    end_ = next_ == nullptr ? nullptr : next_ + kArgumentRun;
+  }
+  [[gnu::always_inline]] ~Arguments() {
+    const Slot* const end = next_;
+    for (Slot* slot = call_.arguments; slot != end; slot++) {
+      if (slot->has_buffer || state_.keep_closed || !slot->is_open()) [[unlikely]] {
+        CloseArgument(state_, slot);
+      } else {
+        state_.table.CloseInRun(slot);
+      }
+    }
+    if (!more_.empty()) [[unlikely]] {
+      CloseMore();
+    }
+    if (state_.buffers.needs_flush()) [[unlikely]] {
+      state_.buffers.Flush();
+    }
   }
   Arguments(const Arguments&) = delete;
   Arguments& operator=(const Arguments&) = delete;
 
   // Borrows the caller's reference. Null stays null.
-  HPy Open(HPy borrowed) {
-    if (HPy_IsNull(borrowed)) return HPy_NULL;
-    const HPy handle =
-        state_.table.Open(borrowed, stacktrace::kNoStack, function_, Origin::kArgument);
-    if (HPy_IsNull(handle)) {
-      failed_ = true;
-    } else {
-      opened_.push_back(handle);
+  [[gnu::always_inline]] HPy Open(HPy borrowed) {
+    if (HPy_IsNull(borrowed)) [[unlikely]] {
+      return HPy_NULL;
     }
-    return handle;
+    if (next_ == end_) [[unlikely]] {
+      return OpenMore(borrowed);
+    }
+    return state_.table.OpenInRun(next_++, borrowed, call_.function);
   }
-  HPy Open(cpy_PyObject* object) { return Open(state_.host.Borrow(object)); }
+  [[gnu::always_inline]] HPy Open(cpy_PyObject* object) { return Open(state_.host.Borrow(object)); }
   template <typename T>
   T Open(T plain) {
     return plain;
@@ -58,10 +70,34 @@ class Arguments {
   bool failed() const { return failed_; }
 
  private:
+  [[gnu::noinline]] HPy OpenMore(HPy borrowed) {
+    const HPy handle =
+        state_.table.Open(borrowed, stacktrace::kNoStack, call_.function, Origin::kArgument);
+    if (HPy_IsNull(handle)) {
+      failed_ = true;
+      return handle;
+    }
+    more_.push_back(handle);
+    return handle;
+  }
+  [[gnu::noinline]] void CloseMore() {
+    for (HPy handle : more_) {
+      if (Slot* slot = state_.table.Resolve(handle)) CloseArgument(state_, slot);
+    }
+  }
+  [[gnu::noinline]] static void CloseArgument(State& state, Slot* slot) {
+    if (!slot->is_open()) return;  // an older hook let the extension close it
+    const bool keep = state.keep_closed;
+    if (keep) state.universal->ctx_Dup(state.universal, slot->wrapped());
+    state.CloseSlot(slot, stacktrace::kNoStack, Ending::kClosed, keep);
+  }
+
   State& state_;
-  const uint32_t function_;
+  Call& call_;
+  Slot* next_;  // of the call's run
+  Slot* end_;
   bool failed_ = false;
-  absl::InlinedVector<HPy, 8> opened_;
+  absl::InlinedVector<HPy, 8> more_;  // beyond it
 };
 
 // Through void (*)(): both compilers take that as a cast that is meant.
@@ -75,15 +111,16 @@ using Converted = std::conditional_t<std::is_same_v<T, cpy_PyObject*>, HPy, T>;
 
 // The native object of a result that the function returned, a new reference; null with an exception
 // set where there is none to give.
-cpy_PyObject* TakeResult(State& state, Call& call, HPy result, Silent silent) {
+[[gnu::always_inline]] inline cpy_PyObject* TakeResult(State& state, Call& call, HPy result,
+                                                       Silent silent) {
   OnReturn(call);
   HPy taken = HPy_NULL;
   // While the handle of the result still tells which of them it is.
-  if (!call.made.empty()) state.guards.CheckReturn(call);
+  if (call.attention && !call.made.empty()) state.guards.CheckReturn(call);
   if (!HPy_IsNull(result)) {
     Slot* slot = state.table.Resolve(result);
-    if (slot != nullptr && static_cast<Origin>(slot->origin) == Origin::kOwned) [[likely]] {
-      taken = state.Close(slot, call, stacktrace::kNoStack, Ending::kReturned);
+    if (slot != nullptr && slot->is_owned()) [[likely]] {
+      taken = state.Close(slot, result, call, stacktrace::kNoStack, Ending::kReturned);
     } else {
       taken = OnInvalidResult(state, call, result);
     }
@@ -158,15 +195,20 @@ template <typename R, typename Count, typename... Rest>
   CallScope scope(state, function, reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa()));
   Arguments handles(state, scope.call());
   const HPy self_handle = handles.Open(self);
-  absl::InlinedVector<HPy, 8> array;
-  array.reserve(values);
-  for (size_t i = 0; i < values; i++) array.push_back(handles.Open(args[i]));
+  HPy few[kArgumentRun];
+  std::unique_ptr<HPy[]> many;
+  HPy* array = few;
+  if (values > kArgumentRun) [[unlikely]] {
+    many.reset(new HPy[values]);
+    array = many.get();
+  }
+  for (size_t i = 0; i < values; i++) array[i] = handles.Open(args[i]);
   std::tuple<Converted<Rest>...> converted{handles.Open(rest)...};
   if (handles.failed()) return Failed<R>(state);
   const R result = std::apply(
       [&](auto... c) {
         return As<R (*)(HPyContext*, HPy, const HPy*, Count, Converted<Rest>...)>(function)(
-            scope.context(), self_handle, array.data(), nargs, c...);
+            scope.context(), self_handle, array, nargs, c...);
       },
       converted);
   return TakeResult(state, scope.call(), result, Silent::kNever);

@@ -58,26 +58,43 @@ HPy CallWithArray(HPyContext* ctx, HPy callable, const HPy* args, size_t nargs, 
   return api.Wrap(result);
 }
 
-// HPy_Close of anything but an open handle that the extension owns.
-[[gnu::noinline, gnu::cold]] void CheckAndClose(HPyContext* ctx, HPy handle,
-                                                stacktrace::CallSite site) {
+// HPy_Close, whatever it is given.
+[[gnu::noinline]] void CheckAndClose(HPyContext* ctx, HPy handle, uintptr_t pc, uintptr_t sp,
+                                     uintptr_t fp) {
+  const stacktrace::CallSite site{pc, sp, fp};
   ApiCall api(ctx, table::Slot_ctx_Close::kInfo, site);
   if (api.ok()) api.Close(handle);
 }
 
+// The rest of a HPy_Close that pushes the oldest closed handle out.
+[[gnu::noinline]] void ForgetAndClose(debug_ctx::Call& call, HPy wrapped) {
+  State& state = *call.state;
+  state.table.Forget();
+  state.universal->ctx_Close(state.universal, wrapped);
+  innermost_call = &call;
+}
+
 }  // namespace
 
+// All that it calls, but for the last, is called in tail position: so the usual way saves no registers.
 void Wrapper<table::Slot_ctx_Close>::Call(HPyContext* ctx, HPy handle) {
   const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
   debug_ctx::Call& call = DebugContext::From(ctx)->call;
   State& state = *call.state;
   Slot* const slot = &call == innermost_call ? state.table.Resolve(handle) : nullptr;
-  if (slot == nullptr || !slot->is_owned()) [[unlikely]] {
-    CheckAndClose(ctx, handle, site);
-    return;
+  if (slot == nullptr || !slot->is_plain()) [[unlikely]] {
+    return CheckAndClose(ctx, handle, site.pc, site.sp, site.fp);
   }
-  const StoryId story = state.Capture(call, site);
-  const HPy wrapped = state.Close(slot, call, story, Ending::kClosed);
+  const StoryId story = stacktrace::Remembered(site.pc, site.sp, site.fp, call.memo_limits);
+  const HPy wrapped = slot->wrapped();
+  if (story == stacktrace::kNoStack || !state.table.CloseAtOnce(slot, story, Ending::kClosed))
+      [[unlikely]] {
+    return CheckAndClose(ctx, handle, site.pc, site.sp, site.fp);
+  }
+  State::CountClosed(*slot, handle, call);
+  if (state.table.must_forget()) [[unlikely]] {
+    return ForgetAndClose(call, wrapped);
+  }
   state.universal->ctx_Close(state.universal, wrapped);
   innermost_call = &call;
 }

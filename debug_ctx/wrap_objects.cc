@@ -109,7 +109,10 @@ HPy Guarded(ApiCall& api, HPy made) {
   }
   const bool armed = state.guards.Arm(made, story, api.call().function);
   const HPy handle = api.Wrap(made);
-  if (armed && api.call().in_progress) others.push_back({handle, story});
+  if (armed && api.call().in_progress) {
+    others.push_back({handle, story});
+    api.call().attention = true;
+  }
   return handle;
 }
 

@@ -101,11 +101,11 @@ struct UniformCall<S, R (*)(HPyContext*, A...)> {
   }
 
   static R Call(HPyContext* ctx, A... arguments) {
-    const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
     debug_ctx::Call& call = DebugContext::From(ctx)->call;
     State& state = *call.state;
     std::tuple<A...> given(arguments...);
     if (&call != innermost_call || !(Resolve(state.table, arguments) && ...)) [[unlikely]] {
+      const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
       return std::apply(
           [&](A... as_given) {
             return Check(ctx, site, std::index_sequence_for<A...>{}, as_given...);
@@ -120,7 +120,9 @@ struct UniformCall<S, R (*)(HPyContext*, A...)> {
       const R result = (universal->*S::kMember)(universal, arguments...);
       innermost_call = &call;
       if constexpr (kIsHandle<R>) {
-        return state.Open(result, call, site);
+        // Only now: so the registers need not be kept over the call.
+        const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
+        return State::OpenAt(call, result, site.pc, site.sp, site.fp);
       } else {
         return result;
       }

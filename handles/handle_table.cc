@@ -4,12 +4,16 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <new>
+#include <utility>
 
 namespace hpy::handles {
 
 namespace {
 
 constexpr uint32_t kCommitStep = 32 * 1024;  // slots, 1 MiB
+constexpr size_t kClosedQueueMax = 1024;     // at first
+constexpr size_t kFirstRing = 2 * kClosedQueueMax;
 
 }  // namespace
 
@@ -28,19 +32,49 @@ HandleTable::HandleTable(uint32_t max_slots, DropFunction drop, void* drop_data,
   }
   generations_.push_back({0, 0});
   newest_ = &generations_.back();
+  ring_.resize(kFirstRing);
+  queue_ = ring_.data();
+  queue_mask_ = kFirstRing - 1;
+  set_closed_queue_max(kClosedQueueMax);
 }
 
 HandleTable::~HandleTable() {
   if (slots_ != nullptr) munmap(slots_, size_t{reserved_} * sizeof(Slot));
 }
 
-bool HandleTable::Grow() {
-  if (committed_ >= reserved_ || committed_ >= kNoSlot) return false;
-  if (mprotect(slots_ + committed_, size_t{kCommitStep} * sizeof(Slot), PROT_READ | PROT_WRITE) !=
-      0) {
+// Makes so many more slots usable than are used.
+bool HandleTable::Commit(uint32_t slots) {
+  while (committed_ - used_ < slots) {
+    if (committed_ >= reserved_ || committed_ >= kInRun) return false;
+    if (mprotect(slots_ + committed_, size_t{kCommitStep} * sizeof(Slot), PROT_READ | PROT_WRITE) !=
+        0) {
+      return false;
+    }
+    committed_ += kCommitStep;
+  }
+  return used_ + slots <= kInRun;
+}
+
+void HandleTable::set_closed_queue_max(size_t max) {
+  closed_max_ = max;
+  open_limit_ = std::max<size_t>(max, 1);
+  close_limit_ = std::min<size_t>(max, queue_mask_);
+}
+
+// Doubles the ring, with what it holds at the same numbers.
+bool HandleTable::GrowQueue() {
+  std::vector<uint32_t> bigger;
+  try {
+    bigger.resize(ring_.size() * 2);
+  } catch (const std::bad_alloc&) {
     return false;
   }
-  committed_ += kCommitStep;
+  const uint64_t mask = bigger.size() - 1;
+  for (uint64_t i = queue_head_; i != queue_tail_; i++) bigger[i & mask] = queue_[i & queue_mask_];
+  ring_ = std::move(bigger);
+  queue_ = ring_.data();
+  queue_mask_ = mask;
+  close_limit_ = std::min<size_t>(closed_max_, mask);
   return true;
 }
 
@@ -50,25 +84,79 @@ void HandleTable::Drop(Slot& slot) {
   slot.has_buffer = 0;
 }
 
-uint32_t HandleTable::TakeOther() {
-  if (free_head_ != kNoSlot) {
-    const uint32_t index = free_head_;
-    free_head_ = slots_[index].link;
-    return index;
+uint32_t HandleTable::TakeOldest() {
+  const uint32_t index = queue_[queue_head_++ & queue_mask_];
+  if (slots_[index].keeps()) Drop(slots_[index]);
+  return index;
+}
+
+HPy HandleTable::OpenElsewhere(HPy wrapped, uint32_t stack, uint32_t function, Origin origin) {
+  uint32_t index;
+  if (queue_tail_ - queue_head_ >= open_limit_) {
+    index = TakeOldest();
+  } else if (free_head_ != kNoSlot) {
+    index = TakeFree();
+  } else if (Commit(1)) {
+    index = used_++;
+    slots_[index].generation = first_generation_;
+  } else if (queue_head_ != queue_tail_) {
+    index = TakeOldest();  // memory is exhausted: rather lose the oldest story than fail
+  } else {
+    return HPy_NULL;
   }
-  if (used_ == committed_ && !Grow()) {
-    // Memory is exhausted: rather lose the oldest story than fail.
-    return closed_size_ == 0 ? kNoSlot : TakeOldest();
-  }
-  if (used_ >= kNoSlot) return kNoSlot;
-  slots_[used_].generation = first_generation_;
-  return used_++;
+  return OpenSlot(index, wrapped, stack, function, origin);
+}
+
+void HandleTable::CloseElsewhere(Slot* slot, uint32_t stack, Ending ending, bool keep) {
+  if (!slot->is_argument()) GenerationOf(slot->order).open--;
+  slot->kept = keep;
+  if (!keep) slot->object = ClosedObject(slot->object, next_order_);
+  slot->closed = stack;
+  slot->ending = static_cast<uint64_t>(ending);
+  slot->generation++;
+  if (slot->generation == kLastGeneration || slot->link == kInRun) return;
+  queue_[queue_tail_++ & queue_mask_] = index_of(*slot);
+  if (must_forget()) Forget();
 }
 
 void HandleTable::Forget() {
-  const uint32_t oldest = TakeOldest();
-  slots_[oldest].link = free_head_;
-  free_head_ = oldest;
+  if (queue_tail_ - queue_head_ <= closed_max_ && GrowQueue()) return;
+  PutFree(TakeOldest());
+}
+
+Slot* HandleTable::TakeRun(uint32_t count) {
+  if (!Commit(count)) return nullptr;
+  Slot* const run = &slots_[used_];
+  for (uint32_t i = 0; i < count; i++) {
+    run[i].generation = first_generation_;
+    run[i].origin = static_cast<uint32_t>(Origin::kArgument);
+    run[i].link = kInRun;
+  }
+  used_ += count;
+  return run;
+}
+
+void HandleTable::QueueRuns(const std::vector<Slot*>& runs, uint32_t count) {
+  std::vector<uint32_t> closed;
+  for (; queue_head_ != queue_tail_; queue_head_++) {
+    closed.push_back(queue_[queue_head_ & queue_mask_]);
+  }
+  for (Slot* run : runs) {
+    for (Slot* slot = run; slot != run + count; slot++) {
+      slot->link = 0;
+      if (slot->generation == first_generation_) {
+        PutFree(index_of(*slot));
+      } else if (!IsWornOut(*slot)) {
+        closed.push_back(index_of(*slot));
+      }
+    }
+  }
+  std::sort(closed.begin(), closed.end(),
+            [this](uint32_t a, uint32_t b) { return slots_[a].order < slots_[b].order; });
+  for (const uint32_t index : closed) {
+    queue_[queue_tail_++ & queue_mask_] = index;
+    if (must_forget()) Forget();
+  }
 }
 
 HandleTable::Generation& HandleTable::GenerationOf(uint64_t order) {
@@ -132,9 +220,9 @@ std::vector<Slot*> HandleTable::OpenSlots(int64_t generation) const {
 std::vector<Slot*> HandleTable::ClosedSlots(int64_t generation) const {
   std::vector<Slot*> closed;
   const uint64_t first = FirstOrder(generation);
-  uint32_t i = closed_head_;
-  for (size_t n = 0; n < closed_size_; n++, i = slots_[i].link) {
-    if (slots_[i].order >= first) closed.push_back(&slots_[i]);
+  for (uint64_t i = queue_head_; i != queue_tail_; i++) {
+    Slot& slot = slots_[queue_[i & queue_mask_]];
+    if (slot.order >= first) closed.push_back(&slot);
   }
   return closed;
 }

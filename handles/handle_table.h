@@ -42,28 +42,27 @@ class HandleTable {
   HandleTable& operator=(const HandleTable&) = delete;
 
   // A new handle. Fails (a null handle) only when `max_slots` are open, or memory is exhausted.
-  [[gnu::always_inline]] HPy Open(HPy wrapped, uint32_t stack, uint32_t function,
-                                  Origin origin = Origin::kOwned) {
-    const uint32_t index = TakeSlot();
-    if (index == kNoSlot) [[unlikely]] {
-      return HPy_NULL;
+  HPy Open(HPy wrapped, uint32_t stack, uint32_t function, Origin origin = Origin::kOwned) {
+    const HPy handle = OpenAtOnce(wrapped, stack, function, origin);
+    return HPy_IsNull(handle) ? OpenElsewhere(wrapped, stack, function, origin) : handle;
+  }
+  // The usual case, which calls nothing: null where Open() has to be asked.
+  [[gnu::always_inline]] HPy OpenAtOnce(HPy wrapped, uint32_t stack, uint32_t function,
+                                        Origin origin = Origin::kOwned) {
+    uint32_t index;
+    if (queue_tail_ - queue_head_ >= open_limit_) [[likely]] {
+      index = queue_[queue_head_ & queue_mask_];
+      if (slots_[index].keeps()) [[unlikely]] {
+        return HPy_NULL;
+      }
+      queue_head_++;
+    } else {
+      if (free_head_ == kNoSlot) [[unlikely]] {
+        return HPy_NULL;
+      }
+      index = TakeFree();
     }
-    Slot& slot = slots_[index];
-    const uint32_t generation = slot.generation + 1;
-    // At once, so that no bit field is read to be written.
-    slot = Slot{.object = static_cast<uint64_t>(wrapped._i),
-                .generation = generation,
-                .opened = stack,
-                .closed = stacktrace::kNoStack,
-                .link = 0,
-                .origin = static_cast<uint32_t>(origin),
-                .ending = 0,
-                .kept = 0,
-                .order = next_order_++,
-                .function = function,
-                .has_buffer = 0};
-    newest_->open++;
-    return Value(generation, index);
+    return OpenSlot(index, wrapped, stack, function, origin);
   }
 
   // The slot of a handle that is open, else null. One load from the table.
@@ -77,27 +76,55 @@ class HandleTable {
 
   // Ends the handle of an open slot. The caller releases what it referred to, unless `keep`: then it
   // stays referred to until the slot is used again.
-  [[gnu::always_inline]] void Close(Slot* slot, uint32_t stack, Ending ending, bool keep = false) {
-    const uint32_t index = index_of(*slot);
-    const uint64_t order = slot->order;
-    (order >= newest_->first_order ? *newest_ : GenerationOf(order)).open--;
-    if (!keep) slot->object = ClosedObject(slot->object, next_order_);
-    slot->closed = stack;
-    slot->ending = static_cast<uint32_t>(ending);
-    slot->kept = keep;
-    if (++slot->generation == kLastGeneration) [[unlikely]] {
-      return;  // never used again
-    }
-    if (closed_size_ == 0) {
-      closed_head_ = index;
-    } else {
-      slots_[closed_tail_].link = index;
-    }
-    closed_tail_ = index;
-    if (++closed_size_ > closed_max_) [[unlikely]] {
+  void Close(Slot* slot, uint32_t stack, Ending ending, bool keep = false) {
+    if (keep || slot->is_argument() || !CloseAtOnce(slot, stack, ending)) {
+      CloseElsewhere(slot, stack, ending, keep);
+    } else if (must_forget()) {
       Forget();
     }
   }
+  // The usual case, which calls nothing: false where Close() has to be asked. The slot must not be one
+  // of an argument, and Forget() has to be called at once when must_forget().
+  [[gnu::always_inline]] bool CloseAtOnce(Slot* slot, uint32_t stack, Ending ending) {
+    if (slot->order < newest_->first_order || slot->generation == kLastGeneration - 1)
+        [[unlikely]] {
+      return false;
+    }
+    newest_->open--;
+    slot->object = ClosedObject(slot->object, next_order_);
+    slot->closed = stack;
+    if (ending != Ending::kClosed) slot->ending = static_cast<uint64_t>(ending);
+    slot->generation++;
+    queue_[queue_tail_++ & queue_mask_] = index_of(*slot);
+    return true;
+  }
+  bool must_forget() const { return queue_tail_ - queue_head_ > close_limit_; }
+  // Drops the oldest closed handle, or makes room for more.
+  void Forget();
+
+  // Slots for the arguments of calls, `count` in a row, which are opened and closed by their owner:
+  // without a place in the queue of closed handles, so that calls do not push the stories of others
+  // out. Null when there is no room.
+  Slot* TakeRun(uint32_t count);
+  HPy OpenInRun(Slot* slot, HPy wrapped, uint32_t function) {
+    if (slot->keeps()) [[unlikely]] {
+      Drop(*slot);
+    }
+    if (next_order_ >> kOrderBits != 0 || function >= kMaxFunctions) __builtin_unreachable();
+    slot->object = static_cast<uint64_t>(wrapped._i);
+    slot->order = next_order_++;
+    slot->function = function;
+    return Value(++slot->generation, index_of(*slot));
+  }
+  void CloseInRun(Slot* slot) {
+    slot->object = ClosedObject(slot->object, next_order_);
+    slot->generation++;
+  }
+  // Ends runs: their closed slots are ordinary ones from then on, with their place in the queue of
+  // closed handles. None of them may be open.
+  void QueueRuns(const std::vector<Slot*>& runs, uint32_t count);
+  // A slot whose counter would wrap: none of its run is to be opened.
+  static bool IsWornOut(const Slot& slot) { return slot.generation == kLastGeneration; }
 
   // Why a value does not resolve.
   Validity Classify(HPy handle) const;
@@ -121,7 +148,8 @@ class HandleTable {
   const Slot* FindSameObject(const Slot& slot) const;
 
   // Generations: `NewGeneration` returns the number of the new one; handles opened from then on belong
-  // to it. Counting the open handles of a generation and later ones does not look at any handle.
+  // to it. Counting the open handles of a generation and later ones does not look at any handle;
+  // arguments are not counted, for their owner closes them.
   int64_t NewGeneration();
   int64_t generation() const { return static_cast<int64_t>(generations_.size()) - 1; }
   size_t CountOpen(int64_t generation) const;
@@ -132,7 +160,7 @@ class HandleTable {
     size_t left = CountOpen(generation);
     const uint64_t first = FirstOrder(generation);
     for (uint32_t i = 0; i < used_ && left != 0; i++) {
-      if (!slots_[i].is_open() || slots_[i].order < first) continue;
+      if (!slots_[i].is_open() || slots_[i].order < first || slots_[i].is_argument()) continue;
       f(slots_[i]);
       left--;
     }
@@ -141,8 +169,16 @@ class HandleTable {
   std::vector<Slot*> OpenSlots(int64_t generation) const;
   std::vector<Slot*> ClosedSlots(int64_t generation) const;
 
+  // Calls f(slot) for each closed slot that keeps its object.
+  template <typename F>
+  void ForEachKept(F f) const {
+    for (uint32_t i = 0; i < used_; i++) {
+      if (slots_[i].kept) f(slots_[i]);
+    }
+  }
+
   size_t closed_queue_max() const { return closed_max_; }
-  void set_closed_queue_max(size_t max) { closed_max_ = max; }
+  void set_closed_queue_max(size_t max);
 
   uint64_t next_order() const { return next_order_; }
   uint32_t index_of(const Slot& slot) const { return static_cast<uint32_t>(&slot - slots_); }
@@ -163,28 +199,43 @@ class HandleTable {
 
   Generation& GenerationOf(uint64_t order);
 
-  // A slot that is not open; kNoSlot when there is none. Once the queue of closed handles is full, its
-  // oldest.
-  uint32_t TakeSlot() {
-    if (closed_size_ >= closed_max_ && closed_size_ != 0) [[likely]] {
-      return TakeOldest();
-    }
-    return TakeOther();
-  }
-  uint32_t TakeOldest() {
-    const uint32_t index = closed_head_;
+  [[gnu::always_inline]] HPy OpenSlot(uint32_t index, HPy wrapped, uint32_t stack,
+                                      uint32_t function, Origin origin) {
+    // So that they are not cut to size.
+    if (next_order_ >> kOrderBits != 0 || function >= kMaxFunctions) __builtin_unreachable();
     Slot& slot = slots_[index];
-    closed_head_ = slot.link;
-    closed_size_--;
-    if (slot.kept || slot.has_buffer) [[unlikely]] {
-      Drop(slot);
-    }
+    const uint32_t generation = slot.generation + 1;
+    // At once, so that no bit field is read to be written.
+    slot = Slot{.object = static_cast<uint64_t>(wrapped._i),
+                .generation = generation,
+                .opened = stack,
+                .closed = stacktrace::kNoStack,
+                .link = 0,
+                .origin = static_cast<uint32_t>(origin),
+                .kept = 0,
+                .has_buffer = 0,
+                .order = next_order_++,
+                .function = function,
+                .ending = 0};
+    if (origin != Origin::kArgument) newest_->open++;
+    return Value(generation, index);
+  }
+  HPy OpenElsewhere(HPy wrapped, uint32_t stack, uint32_t function, Origin origin);
+  void CloseElsewhere(Slot* slot, uint32_t stack, Ending ending, bool keep);
+
+  uint32_t TakeFree() {
+    const uint32_t index = free_head_;
+    free_head_ = slots_[index].link;
     return index;
   }
-  uint32_t TakeOther();
-  void Forget();
+  void PutFree(uint32_t index) {
+    slots_[index].link = free_head_;
+    free_head_ = index;
+  }
+  uint32_t TakeOldest();
   void Drop(Slot& slot);
-  bool Grow();
+  bool Commit(uint32_t slots);
+  bool GrowQueue();
 
   // The reserved range. [0, used_) have been handed out at some time, [0, committed_) can be touched.
   Slot* slots_ = nullptr;
@@ -193,13 +244,15 @@ class HandleTable {
   uint32_t reserved_ = 0;
   const uint32_t first_generation_;
 
-  // Closed handles whose story is kept, linked oldest first (the links end by their number, not by a
-  // mark); then slots without a story.
-  uint32_t closed_head_ = kNoSlot;
-  uint32_t closed_tail_ = kNoSlot;
-  uint32_t free_head_ = kNoSlot;
-  size_t closed_size_ = 0;
-  size_t closed_max_ = 1024;
+  // Closed handles whose story is kept, oldest first: a ring that grows as it fills.
+  std::vector<uint32_t> ring_;
+  uint32_t* queue_ = nullptr;  // its entries
+  uint64_t queue_mask_ = 0;
+  uint64_t queue_head_ = 0, queue_tail_ = 0;
+  uint64_t open_limit_ = 0;   // an opening takes the oldest of so many;
+  uint64_t close_limit_ = 0;  // a closing leaves so many
+  size_t closed_max_ = 0;
+  uint32_t free_head_ = kNoSlot;  // slots without a story
 
   uint64_t next_order_ = 0;
   std::vector<Generation> generations_;

@@ -31,8 +31,11 @@ inline constexpr uint64_t kGivenOutBits = kTag | (uint64_t{1} << kGenerationShif
 inline constexpr uint32_t kMaxSlots = uint32_t{1} << (kGenerationShift - kSlotShift);
 inline constexpr uint32_t kNoSlot = kMaxSlots - 1;  // never used: ends the lists of slots
 
+inline constexpr uint32_t kInRun = kNoSlot - 1;
+
 // Numbers of functions of extensions have 19 bits: 0 is "none".
 inline constexpr uint32_t kMaxFunctions = uint32_t{1} << 19;
+inline constexpr int kOrderBits = 44;
 
 // Of open handles.
 inline constexpr uint32_t kReported = 1;  // its leak was told
@@ -49,19 +52,24 @@ struct alignas(32) Slot {
   // is open, `closed` has the flags below.
   uint32_t opened;
   uint32_t closed;
-  // Next slot in the queue of closed handles or in the list of free ones.
+  // The next slot in the list of free ones; kInRun in those of a run, which are in no list.
   uint32_t link : 28;
   uint32_t origin : 2;
-  uint32_t ending : 1;
   uint32_t kept : 1;
+  uint32_t has_buffer : 1;  // a copy of its bytes was given out: see buffers.h
   // The how manieth handle this was, and the function of the extension that was in progress. 2^44
   // openings last two days at 10 ns each.
-  uint64_t order : 44;
+  uint64_t order : kOrderBits;
   uint64_t function : 19;
-  uint64_t has_buffer : 1;  // a copy of its bytes was given out: see buffers.h
+  uint64_t ending : 1;
 
   bool is_open() const { return (generation & 1) != 0; }
+  // Owned, and nothing hangs on it while it is open.
+  bool is_plain() const { return is_owned() && !has_buffer; }
   bool is_owned() const { return origin == static_cast<uint32_t>(Origin::kOwned); }
+  // Whether something hangs on it that is lost when the slot is used again.
+  bool keeps() const { return kept || has_buffer; }
+  bool is_argument() const { return origin == static_cast<uint32_t>(Origin::kArgument); }
   HPy wrapped() const { return HPy{static_cast<intptr_t>(object)}; }
 };
 static_assert(sizeof(Slot) == 32, "a handle costs 32 bytes");

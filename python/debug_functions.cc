@@ -44,7 +44,9 @@ PyObject* GetClosedHandles(PyObject*, PyObject* args) {
   }
   if (!PyArg_ParseTuple(args, "|L:get_closed_handles", &generation)) return nullptr;
   DebugState* debug = DebugState::OfInterpreter();
-  return debug == nullptr ? nullptr : ListOf(*debug, debug->state.table.ClosedSlots(generation));
+  if (debug == nullptr) return nullptr;
+  debug->state.QueueArguments();
+  return ListOf(*debug, debug->state.table.ClosedSlots(generation));
 }
 
 // A size of a queue or limit: an int that is not negative.
@@ -62,6 +64,7 @@ PyObject* SetQueueSize(PyObject*, PyObject* argument) {
   size_t size;
   DebugState* debug = DebugState::OfInterpreter();
   if (debug == nullptr || !ParseSize(argument, &size)) return nullptr;
+  debug->state.QueueArguments();
   debug->state.table.set_closed_queue_max(size);
   Py_RETURN_NONE;
 }

@@ -137,6 +137,7 @@ PyObject* ConfigureNative(PyObject*, PyObject* args) {
     const size_t size = PyLong_AsSize_t(value);
     if (size == static_cast<size_t>(-1) && PyErr_Occurred() != nullptr) return nullptr;
     if (setting == "closed_handles") {
+      if (size != debug->state.table.closed_queue_max()) debug->state.QueueArguments();
       debug->state.table.set_closed_queue_max(size);
     } else {
       debug->state.SetClosedBuffers(size);

@@ -12,9 +12,6 @@
 namespace hpy::stacktrace {
 namespace {
 
-// Of this thread; freed when it ends.
-constinit thread_local Memo* t_memo HPY_STACKTRACE_TLS = nullptr;
-
 void FreeMemo(void* memo) {
   BusyScope busy;
   t_memo = nullptr;  // a capture in a later destructor starts anew, and is freed in the next turn
@@ -59,16 +56,16 @@ PackedFrame Pack(Core* core, uintptr_t address, uintptr_t inside, bool tail, boo
   return {module, address - s->bias, tail};
 }
 
-StackId Unwound(const MemoKey& key) {
+StackId Unwound(const MemoKey& key, const CaptureLimits& limits) {
   // No exception leaves this room by way of a capture: its callers are called from C.
   try {
     CoreLock core;
     core.Update();
     ++core->misses;
     Unwinding& u = g_unwinding;
-    const uintptr_t stop_sp = key.stop_delta == 0 ? 0 : key.sp + key.stop_delta;
-    const CallSite site{key.pc, key.sp, key.fp};
-    if (!Unwind(core->modules, site, stop_sp, key.max_frames, &u)) return kNoStack;
+    if (!Unwind(core->modules, {key.pc, key.sp, key.fp}, limits.stop_sp, limits.max_frames, &u)) {
+      return kNoStack;
+    }
     if (u.exact) ++core->exact;
 
     bool permanent = u.permanent;
@@ -103,77 +100,34 @@ StackId Trusted(const MemoEntry& e) {
   return e.id;
 }
 
-// The second of two chances: rarer places of the memo, then the unwinder.
-__attribute__((noinline)) StackId CaptureElsewhere(uintptr_t pc, uintptr_t sp, uintptr_t fp,
-                                                   const CaptureLimits& limits) {
-  if (t_busy != 0) {
+// `limits` that hold: a stop that is not above, or 4 GiB and more away, is on another stack.
+CaptureLimits OnThisStack(const CaptureLimits& limits, uintptr_t sp) {
+  const bool here = limits.stop_sp > sp && limits.stop_sp - sp <= UINT32_MAX;
+  return {here ? limits.stop_sp : 0, limits.callee, std::clamp(limits.max_frames, 1, kMaxFrames)};
+}
+
+}  // namespace
+
+StackId Capture(const CallSite& site, const CaptureLimits& limits) {
+  const CaptureLimits held = OnThisStack(limits, site.sp);
+  const MemoKey key{site.pc, site.sp, site.fp, held.callee,
+                    PackLimits(held.stop_sp, held.max_frames)};
+  if (const StackId id = Remembered(key.pc, key.sp, key.fp, key.limits); id != kNoStack) return id;
+  if (IsBusy()) {
     g_reentered.fetch_add(1, std::memory_order_relaxed);
     return kNoStack;
   }
-  const uintptr_t below = limits.stop_sp > sp ? limits.stop_sp - sp : 0;
-  const MemoKey key{
-      .pc = pc,
-      .sp = sp,
-      .fp = fp,
-      .callee = limits.callee,
-      // No stack is as large as 4 GiB: a stop that far away is on another one.
-      .stop_delta = below > UINT32_MAX ? 0 : static_cast<uint32_t>(below),
-      .max_frames = static_cast<uint16_t>(std::clamp(limits.max_frames, 1, kMaxFrames))};
   if (const Memo* memo = t_memo; memo != nullptr) {
     BusyScope busy;
     const MemoEntry* e = memo->FindElsewhere(key, g_epoch.load(std::memory_order_acquire));
     const StackId id = e == nullptr ? kNoStack : Trusted(*e);
     if (id != kNoStack) return id;
   }
-  return Unwound(key);
-}
-
-// Limits as an entry has them (MemoEntry::shape).
-uint64_t ShapeOf(const CaptureLimits& limits, uintptr_t sp) {
-  return MemoEntry::Limits(static_cast<uint32_t>(limits.stop_sp - sp),
-                           static_cast<uint32_t>(limits.max_frames));
-}
-
-// Deep stacks, tail calls, and libraries that may be unloaded. (Not inline: it would cost the others six saved registers.)
-__attribute__((noinline)) StackId CaptureRare(uintptr_t pc, uintptr_t sp, uintptr_t fp,
-                                              const CaptureLimits& limits) {
-  StackId id = kNoStack;
-  const MemoEntry* e = t_memo->Find(pc, sp);
-  if (e != nullptr && Memo::Matches(*e, sp, fp, ShapeOf(limits, sp), limits.callee,
-                                    g_epoch.load(std::memory_order_acquire))) {
-    id = Trusted(*e);
-  }
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-  t_busy = 0;
-  return id != kNoStack ? id : CaptureElsewhere(pc, sp, fp, limits);
-}
-
-}  // namespace
-
-StackId CaptureRegisters(uintptr_t pc, uintptr_t sp, uintptr_t fp, const CaptureLimits& limits) {
-  const Memo* memo = t_memo;
-  // Ordinary limits only; the others find their entry on the second way.
-  if (memo == nullptr || t_busy != 0 || limits.stop_sp - sp - 1 >= UINT32_MAX) [[unlikely]] {
-    return CaptureElsewhere(pc, sp, fp, limits);
-  }
-  t_busy = 1;
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-  const MemoEntry* e = memo->Find(pc, sp);
-  StackId id = kNoStack;
-  if (e != nullptr) [[likely]] {
-    if (Memo::MatchesOften(*e, sp, fp, ShapeOf(limits, sp))) [[likely]] {
-      id = e->id;
-    } else if ((e->shape & MemoEntry::kRare) != 0) {
-      return CaptureRare(pc, sp, fp, limits);
-    }
-  }
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-  t_busy = 0;
-  return id != kNoStack ? id : CaptureElsewhere(pc, sp, fp, limits);
+  return Unwound(key, held);
 }
 
 int CaptureAddresses(const CallSite& site, const CaptureLimits& limits, uintptr_t* pcs, int max) {
-  if (t_busy != 0 || max <= 0) return 0;
+  if (IsBusy() || max <= 0) return 0;
   try {
     CoreLock core;
     core.Update();
@@ -191,7 +145,7 @@ int CaptureAddresses(const CallSite& site, const CaptureLimits& limits, uintptr_
 }
 
 int CaptureInterrupted(const void* context, const CaptureLimits& limits, uintptr_t* pcs, int max) {
-  if (t_busy != 0 || max <= 0) return 0;
+  if (IsBusy() || max <= 0) return 0;
   try {
     CoreLock core;
     core.Update();

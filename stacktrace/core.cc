@@ -14,6 +14,8 @@ constinit std::atomic<uint32_t> g_epoch{1};
 constinit std::atomic<uint64_t> g_reentered{0};
 constinit std::atomic<uint64_t> g_memo_bytes{0};
 constinit thread_local volatile sig_atomic_t t_busy HPY_STACKTRACE_TLS = 0;
+constinit thread_local Memo* t_memo HPY_STACKTRACE_TLS = nullptr;
+constinit thread_local Memo* t_idle_memo HPY_STACKTRACE_TLS = nullptr;
 
 namespace {
 
@@ -81,7 +83,7 @@ const ModuleInfo* ModuleOf(uint32_t module) {
 }
 
 bool TryLockForFork() {
-  if (t_busy != 0) return false;
+  if (IsBusy()) return false;
   for (int attempt = 0; attempt < 100; ++attempt) {
     if (SymbolizerMutex().try_lock()) {
       if (TheCore().mutex.try_lock()) return true;

@@ -12,16 +12,10 @@
 #include <mutex>
 
 #include "stacktrace/depot.h"
+#include "stacktrace/memo.h"
 #include "stacktrace/modules.h"
 #include "stacktrace/stacktrace.h"
-
-// A thread-local of a shared library is reached without a call where the C library reserves room
-// for those of libraries that are loaded late, as glibc does (ours take a pointer and a flag).
-#if defined(__GLIBC__)
-#define HPY_STACKTRACE_TLS __attribute__((tls_model("initial-exec")))
-#else
-#define HPY_STACKTRACE_TLS
-#endif
+#include "stacktrace/tls.h"
 
 namespace hpy::stacktrace {
 
@@ -46,24 +40,32 @@ extern constinit std::atomic<uint64_t> g_memo_bytes;
 
 // Not 0 while this thread is inside this room, so that a capture in a signal handler keeps out.
 extern constinit thread_local volatile sig_atomic_t t_busy HPY_STACKTRACE_TLS;
+// Of this thread; freed when it ends.
+extern constinit thread_local Memo* t_memo HPY_STACKTRACE_TLS;
+
+// The same, and while the memo is in use (Remembered()).
+inline bool IsBusy() { return t_busy != 0 || t_idle_memo != t_memo; }
 
 // Marks the thread as busy. The fences keep the compiler from moving work out of the marked
 // region; a signal handler runs on the same thread, so nothing else is needed.
 class BusyScope {
  public:
-  BusyScope() : before_(t_busy) {
+  BusyScope() : before_(t_busy), idle_(t_idle_memo == t_memo) {
     t_busy = 1;
+    t_idle_memo = nullptr;
     std::atomic_signal_fence(std::memory_order_seq_cst);
   }
   ~BusyScope() {
     std::atomic_signal_fence(std::memory_order_seq_cst);
+    if (idle_ && before_ == 0) t_idle_memo = t_memo;
     t_busy = before_;
   }
   BusyScope(const BusyScope&) = delete;
   BusyScope& operator=(const BusyScope&) = delete;
 
  private:
-  sig_atomic_t before_;
+  const sig_atomic_t before_;
+  const bool idle_;  // nobody else was using the memo
 };
 
 // The lock. The thread is marked first and unmarked last: a handler in between would wait for

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "stacktrace/core.h"
+#include "stacktrace/unwind.h"
 
 namespace hpy::stacktrace {
 namespace {
@@ -17,8 +18,9 @@ namespace {
 constexpr int kRounds = 4;
 constexpr int kMaxKicks = 32;
 
+// Of MemoEntry::Last::more, for so many words after the first.
 size_t MoreBytes(int count) {
-  return static_cast<size_t>(count - 1) * (sizeof(uintptr_t) + sizeof(int32_t));
+  return sizeof(uintptr_t) + static_cast<size_t>(count) * (sizeof(uintptr_t) + sizeof(int32_t));
 }
 
 }  // namespace
@@ -36,9 +38,9 @@ Memo::~Memo() {
 }
 
 void Memo::Free(MemoEntry* e) {
-  if (e->pc != 0 && e->count() > 2) {
+  if (e->pc != 0 && e->has(MemoEntry::kMoreWords)) {
+    g_memo_bytes.fetch_sub(MoreBytes(e->more_count()), std::memory_order_relaxed);
     free(e->last.more);
-    g_memo_bytes.fetch_sub(MoreBytes(e->count()), std::memory_order_relaxed);
   }
   *e = MemoEntry{};
 }
@@ -49,47 +51,42 @@ uint64_t Memo::Difference(const MemoEntry& e, const MemoKey& key) {
   const auto salt = [](uint64_t kind, uint64_t value) {
     return ((value << 4 | kind) * 0xd6e8feb86659fd93u) | 1;
   };
-  const uint64_t limits = MemoEntry::Limits(key.stop_delta, key.max_frames);
-  if ((e.shape ^ limits) > MemoEntry::kShape) return salt(1, limits >> 16);
-  if ((e.shape & MemoEntry::kReadFp) != 0 && e.fp != key.fp) return salt(3, key.fp);
-  if ((e.shape & MemoEntry::kTail) != 0 && e.last.callee != key.callee) return salt(4, key.callee);
-  if (e.count() > 0) {
+  if ((e.limits ^ key.limits) > MemoEntry::kFlags) return salt(1, key.limits);
+  if (e.has(MemoEntry::kReadFp) && e.fp != key.fp) return salt(3, key.fp);
+  if (e.has(MemoEntry::kTail) && e.last.callee != key.callee) return salt(4, key.callee);
+  if (!e.has(MemoEntry::kNoWords)) {
     const uintptr_t word = StackWordAt(key.sp, e.offset0);
     if (word != e.value0) return salt(5, word);
   }
-  if (e.count() == 2) {
+  if (e.has(MemoEntry::kMoreWords)) {
+    const int32_t* offsets = e.more_offsets();
+    for (int i = 0; i < e.more_count(); ++i) {
+      const uintptr_t word = StackWordAt(key.sp, offsets[i]);
+      if (word != e.more_values()[i]) return salt(7 + static_cast<uint64_t>(i), word);
+    }
+  } else if (!e.has(MemoEntry::kTail | MemoEntry::kNoWords)) {
     const uintptr_t word = StackWordAt(key.sp, e.offset1);
     if (word != e.last.value1) return salt(6, word);
-  }
-  if (e.count() > 2) {
-    const auto* offsets = reinterpret_cast<const int32_t*>(e.last.more + (e.count() - 1));
-    for (int i = 0; i < e.count() - 1; ++i) {
-      const uintptr_t word = StackWordAt(key.sp, offsets[i]);
-      if (word != e.last.more[i]) return salt(7 + static_cast<uint64_t>(i), word);
-    }
   }
   return 0;  // the epoch: the same answer must be found anew
 }
 
-bool Memo::Matches(const MemoEntry& e, uintptr_t sp, uintptr_t fp, uint64_t limits,
-                   uintptr_t callee, uint32_t epoch) {
-  const uint64_t shape = e.shape ^ limits;
-  if (shape > MemoEntry::kShape) return false;
-  if ((shape & MemoEntry::kRare) == 0) return MatchesOften(e, sp, fp, limits);
-  if (e.epoch != epoch && e.epoch != 0) return false;
-  if ((shape & MemoEntry::kReadFp) != 0 && e.fp != fp) return false;
-  if ((shape & MemoEntry::kTail) != 0 && e.last.callee != callee) return false;
-  const int count = e.count();
-  if (count == 0) return true;
-  if (StackWordAt(sp, e.offset0) != e.value0) return false;
-  if (count == 1) return true;
-  if (count == 2) return StackWordAt(sp, e.offset1) == e.last.value1;
-  const uintptr_t* values = e.last.more;
-  const uintptr_t* const end = values + (count - 1);
-  const auto* offsets = reinterpret_cast<const int32_t*>(end);
+bool Memo::Matches(const MemoEntry& e, const MemoKey& key, uint32_t epoch) {
+  if (!e.has(MemoEntry::kRare)) return MatchesOften(e, key.sp, key.fp, key.limits);
+  if ((e.limits ^ key.limits) > MemoEntry::kFlags) return false;
+  if (e.epoch != epoch && e.epoch != kEveryEpoch) return false;
+  if (e.has(MemoEntry::kReadFp) && e.fp != key.fp) return false;
+  if (e.has(MemoEntry::kTail) && e.last.callee != key.callee) return false;
+  if (e.has(MemoEntry::kNoWords)) return true;
+  if (StackWordAt(key.sp, e.offset0) != e.value0) return false;
+  if (e.has(MemoEntry::kTail)) return true;
+  if (!e.has(MemoEntry::kMoreWords)) return StackWordAt(key.sp, e.offset1) == e.last.value1;
+  const uintptr_t* values = e.more_values();
+  const int32_t* offsets = e.more_offsets();
+  const auto* const end = reinterpret_cast<const uintptr_t*>(offsets);
 #pragma GCC unroll 4
   for (; values != end; ++values, ++offsets) {
-    if (StackWordAt(sp, *offsets) != *values) return false;
+    if (StackWordAt(key.sp, *offsets) != *values) return false;
   }
   return true;
 }
@@ -102,9 +99,7 @@ const MemoEntry* Memo::FindElsewhere(const MemoKey& key, uint32_t epoch) const {
     for (const uint32_t b : {where.first, where.second}) {
       for (const MemoEntry& e : buckets_[b].entries) {
         if (e.pc != key.pc || e.sp != key.sp) continue;
-        if (Matches(e, key.sp, key.fp, MemoEntry::Limits(key.stop_delta, key.max_frames),
-                    key.callee, epoch))
-          return &e;
+        if (Matches(e, key, epoch)) return &e;
         if (next == 0 && (e.epoch == epoch || e.epoch == kEveryEpoch)) next = Difference(e, key);
       }
     }
@@ -191,30 +186,29 @@ void Memo::Insert(const MemoKey& key, uint32_t epoch, uint32_t now, const Unwind
   entry.fp = u.read_fp ? key.fp : 0;
   entry.epoch = epoch;
   entry.id = id;
-  entry.shape =
-      MemoEntry::Limits(key.stop_delta, key.max_frames) | static_cast<uint64_t>(u.word_count) |
-      (u.read_fp ? MemoEntry::kReadFp : 0) | (tail ? MemoEntry::kTail : 0) |
-      (tail || u.word_count == 0 || u.word_count > 2 || epoch != kEveryEpoch ? MemoEntry::kRare
-                                                                             : 0);
+  const int more = u.word_count - 1;  // words after the first
+  uint64_t rare = (tail ? MemoEntry::kTail : 0) | (u.word_count == 0 ? MemoEntry::kNoWords : 0) |
+                  (more > 1 ? MemoEntry::kMoreWords : 0);
+  if (rare != 0 || epoch != kEveryEpoch) rare |= MemoEntry::kRare;
+  entry.limits = key.limits | (u.read_fp ? MemoEntry::kReadFp : 0) | rare;
   if (u.word_count > 0) {
     entry.offset0 = offsets[0];
     entry.value0 = u.words[0].value;
   }
   if (tail) {
     entry.last.callee = key.callee;
-  } else if (u.word_count == 1 || u.word_count == 2) {
-    entry.offset1 = offsets[u.word_count - 1];
-    entry.last.value1 = u.words[u.word_count - 1].value;
-  } else if (u.word_count > 2) {
-    auto* more = static_cast<uintptr_t*>(malloc(MoreBytes(u.word_count)));
-    if (more == nullptr) return;
-    g_memo_bytes.fetch_add(MoreBytes(u.word_count), std::memory_order_relaxed);
-    auto* more_offsets = reinterpret_cast<int32_t*>(more + (u.word_count - 1));
-    for (int i = 1; i < u.word_count; ++i) {
-      more[i - 1] = u.words[i].value;
-      more_offsets[i - 1] = offsets[i];
+  } else if (more == 0 || more == 1) {
+    entry.offset1 = offsets[more];
+    entry.last.value1 = u.words[more].value;
+  } else if (more > 1) {
+    entry.last.more = static_cast<uintptr_t*>(malloc(MoreBytes(more)));
+    if (entry.last.more == nullptr) return;
+    g_memo_bytes.fetch_add(MoreBytes(more), std::memory_order_relaxed);
+    entry.last.more[0] = static_cast<uintptr_t>(more);
+    for (int i = 0; i < more; ++i) {
+      entry.more_values()[i] = u.words[i + 1].value;
+      entry.more_offsets()[i] = offsets[i + 1];
     }
-    entry.last.more = more;
   }
 
   // Where FindElsewhere() ended its search.

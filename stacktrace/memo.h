@@ -13,55 +13,68 @@
 #ifndef HPY_STACKTRACE_MEMO_H_
 #define HPY_STACKTRACE_MEMO_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
 #include "stacktrace/stacktrace.h"
-#include "stacktrace/unwind.h"
+#include "stacktrace/tls.h"
 
 namespace hpy::stacktrace {
+
+struct Unwinding;
+
+// Where a capture stops and how much of it is kept, as one word that is compared at once:
+// stop_sp << 16 | max_frames << 5, and in entries their flags below.
+using MemoLimits = uint64_t;
+inline MemoLimits PackLimits(uintptr_t stop_sp, int max_frames) {
+  return static_cast<uint64_t>(stop_sp) << 16 | static_cast<uint64_t>(max_frames) << 5;
+}
+// Of captures that are not to be looked for: no entry has them.
+inline constexpr MemoLimits kNoMemo = ~MemoLimits{0};
 
 // What a capture is asked for, in the form in which it is compared.
 struct MemoKey {
   uintptr_t pc, sp, fp;
   uintptr_t callee;
-  uint32_t stop_delta;  // stop_sp - sp; 0: no stop
-  uint16_t max_frames;
+  MemoLimits limits;  // of a stop_sp that lies on this stack, or 0
 };
 
 // One cache line. The words: sp + 8 * offset held value. Where there is one word, it stands in both places:
 // so most entries are compared without asking how many there are.
 struct alignas(64) MemoEntry {
-  // The lower half of `shape`: the number of words, and
-  static constexpr uint64_t kCount = 0x1fff;
-  static constexpr uint64_t kRare = 1u << 13;  // kTail, no words, three and more, or an epoch
-  static constexpr uint64_t kReadFp = 1u << 14;
-  static constexpr uint64_t kTail = 1u << 15;
-  static constexpr uint64_t kShape = 0xffff;
+  // The flags in the lowest bits of `limits`.
+  static constexpr uint64_t kReadFp = 1;
+  static constexpr uint64_t kRare = 2;  // one of the next, or an epoch
+  static constexpr uint64_t kTail = 4;  // has no second word
+  static constexpr uint64_t kNoWords = 8;
+  static constexpr uint64_t kMoreWords = 16;
+  static constexpr uint64_t kFlags = 31;
 
   uintptr_t pc = 0;  // 0: empty
   uintptr_t sp = 0;
-  uintptr_t fp = 0;    // compared if kReadFp
-  uint64_t shape = 0;  // stop_delta << 32 | max_frames << 16 | kShape
+  uintptr_t fp = 0;  // compared if kReadFp
+  MemoLimits limits = 0;
   uint32_t epoch = 0;
   StackId id = kNoStack;
   int32_t offset0 = 0, offset1 = 0;
   uintptr_t value0 = 0;
   union Last {
     uintptr_t value1;  // two words
-    uintptr_t callee;  // kTail, which has one word at most
-    uintptr_t* more;   // three words or more: the values of all but the first, then their offsets
+    uintptr_t callee;  // kTail
+    uintptr_t* more;   // kMoreWords: how many, the values of all but the first, then their offsets
                        // (int32_t). Ours
   } last = {0};
 
-  static uint64_t Limits(uint32_t stop_delta, uint32_t max_frames) {
-    return static_cast<uint64_t>(stop_delta) << 32 | static_cast<uint64_t>(max_frames) << 16;
-  }
-  int count() const { return static_cast<int>(shape & kCount); }
+  bool has(uint64_t flag) const { return (limits & flag) != 0; }
+  // Of kMoreWords: those after the first.
+  int more_count() const { return static_cast<int>(last.more[0]); }
+  uintptr_t* more_values() const { return last.more + 1; }
+  int32_t* more_offsets() const { return reinterpret_cast<int32_t*>(more_values() + more_count()); }
 };
 static_assert(sizeof(MemoEntry) == 64);
 
-// Used by its own thread only, never by two callers at once (t_busy, core.h).
+// Used by its own thread only, never by two callers at once (BusyScope, core.h).
 class Memo {
  public:
   static constexpr uint32_t kFirstBuckets = 64;    // 8 KiB
@@ -81,9 +94,8 @@ class Memo {
     return e->pc == pc && e->sp == sp ? e : nullptr;
   }
   // Whether an entry of this pc and sp holds. Often: unless it is kRare, which is false too.
-  static bool MatchesOften(const MemoEntry& e, uintptr_t sp, uintptr_t fp, uint64_t limits);
-  static bool Matches(const MemoEntry& e, uintptr_t sp, uintptr_t fp, uint64_t limits,
-                      uintptr_t callee, uint32_t epoch);
+  static bool MatchesOften(const MemoEntry& e, uintptr_t sp, uintptr_t fp, MemoLimits limits);
+  static bool Matches(const MemoEntry& e, const MemoKey& key, uint32_t epoch);
   // The entry that holds, or null if the memo does not know. Only addresses are read that the unwinder
   // would read too.
   const MemoEntry* FindElsewhere(const MemoKey& key, uint32_t epoch) const;
@@ -104,8 +116,7 @@ class Memo {
   // Neighbouring sites lie in neighbouring buckets, so that code which runs through many of them
   // reads the table in order; stacks of different depth are spread.
   uint32_t First(uintptr_t pc, uintptr_t sp) const {
-    return (static_cast<uint32_t>(pc >> 4) + static_cast<uint32_t>((sp >> 4) * 0x9e3779b1u)) &
-           mask_;
+    return static_cast<uint32_t>((pc + sp * 0x9e3779b1u) >> 4) & mask_;
   }
   // The two buckets of an entry differ by this in either direction, so it can be moved without
   // knowing which of the two it was meant for.
@@ -140,11 +151,34 @@ __attribute__((no_sanitize_address, no_sanitize_thread)) inline uintptr_t StackW
                                         static_cast<uintptr_t>(static_cast<intptr_t>(offset) * 8));
 }
 
-inline bool Memo::MatchesOften(const MemoEntry& e, uintptr_t sp, uintptr_t fp, uint64_t limits) {
-  const uint64_t shape = e.shape ^ limits;
-  if (shape > MemoEntry::kShape || (shape & MemoEntry::kRare) != 0) return false;
-  if ((shape & MemoEntry::kReadFp) != 0 && e.fp != fp) return false;
+inline bool Memo::MatchesOften(const MemoEntry& e, uintptr_t sp, uintptr_t fp, MemoLimits limits) {
+  const uint64_t flags = e.limits ^ limits;
+  if (flags > MemoEntry::kReadFp || (flags == MemoEntry::kReadFp && e.fp != fp)) return false;
   return StackWordAt(sp, e.offset0) == e.value0 && StackWordAt(sp, e.offset1) == e.last.value1;
+}
+
+// The memo of this thread while nobody uses it; null where there is none, or in a signal handler
+// that interrupted its use.
+extern constinit thread_local Memo* t_idle_memo HPY_STACKTRACE_TLS;
+
+// The stack of a call site, if it lies where most do: a capture that has no loop, calls nothing and
+// is inlined for that. kNoStack where Capture() has to be asked.
+[[gnu::always_inline]] inline StackId Remembered(uintptr_t pc, uintptr_t sp, uintptr_t fp,
+                                                 MemoLimits limits) {
+  Memo* const memo = t_idle_memo;
+  if (memo == nullptr) [[unlikely]] {
+    return kNoStack;
+  }
+  t_idle_memo = nullptr;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  const MemoEntry* e = memo->Find(pc, sp);
+  StackId id = kNoStack;
+  if (e != nullptr && Memo::MatchesOften(*e, sp, fp, limits)) [[likely]] {
+    id = e->id;
+  }
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  t_idle_memo = memo;
+  return id;
 }
 
 }  // namespace hpy::stacktrace

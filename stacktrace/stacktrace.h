@@ -50,7 +50,7 @@ struct CaptureLimits {
 // Interns the stack of a call site. kNoStack: nothing is known of it (no unwinder in this build, or
 // a signal handler interrupted a capture on the same thread). About 2 ns when the stack was seen
 // before on this thread, about a microsecond otherwise.
-inline StackId Capture(const CallSite& site, const CaptureLimits& limits);
+StackId Capture(const CallSite& site, const CaptureLimits& limits);
 
 // The same without interning and without the heap: writes up to `max` return addresses and returns
 // their number. For fault handlers.
@@ -140,13 +140,6 @@ struct Stats {
   uint64_t symbolized = 0;  // distinct addresses looked up
 };
 Stats GetStats();
-
-// Implementation only: the registers in registers, so that the hot path needs no others.
-StackId CaptureRegisters(uintptr_t pc, uintptr_t sp, uintptr_t fp, const CaptureLimits& limits);
-
-inline StackId Capture(const CallSite& site, const CaptureLimits& limits) {
-  return CaptureRegisters(site.pc, site.sp, site.fp, limits);
-}
 
 }  // namespace hpy::stacktrace
 

@@ -108,7 +108,8 @@ def test_found_at_the_close(case: Case) -> None:
 def test_found_when_the_record_is_used_again(case: Case) -> None:
     (found, nothing) = case.found(
         "mytest.keep('hello', 0)\nmytest.touch_kept(1)\n"
-        "wrong(mytest.right, 'hello', 3000)\nwrong(mytest.right, 'hello', 3000)"
+        "for _ in range(63): mytest.right('hello', 1)\n"
+        "wrong(mytest.right, 'hello', 1)\nwrong(mytest.right, 'hello', 3000)"
     )
     assert (found["kind"], nothing) == ("buffer-after-close", {})
     assert lines(found["opened"]) == [line("gives utf8"), line("asks keep")]

@@ -185,6 +185,42 @@ TEST_F(DebugContextTest, AnArgumentIsClosedWhenItsCallReturns) {
             std::string::npos);
 }
 
+HPy ChurnHandles(HPyContext* ctx, HPy, HPy arg) {
+  for (int i = 0; i < 5000; i++) HPy_Close(ctx, HPy_Dup(ctx, arg));
+  return HPy_Dup(ctx, ctx->h_None);
+}
+
+TEST_F(DebugContextTest, OtherHandlesDoNotPushTheStoryOfAnArgumentOut) {
+  debugger.Call(KeepArgument, 3);
+  debugger.Call(ChurnHandles, 3);
+  debugger.Call(UseKept, 0);
+  EXPECT_TRUE(OnlyRaised().opened.has_value());
+}
+
+TEST_F(DebugContextTest, WhoAsksForClosedHandlesGetsArgumentsTooFromThenOn) {
+  debugger.Call(KeepArgument, 3);
+  debugger.state.QueueArguments();
+  const size_t before = debugger.state.table.ClosedSlots(0).size();
+  EXPECT_EQ(before, 3u) << "self, the argument and the result";
+  debugger.Call(KeepArgument, 3);
+  EXPECT_EQ(debugger.state.table.ClosedSlots(0).size(), before + 3);
+  debugger.Call(ChurnHandles, 3);
+  debugger.Call(UseKept, 0);
+  EXPECT_FALSE(OnlyRaised().opened.has_value()) << "in the queue as any other";
+}
+
+HPy QueueAndUse(HPyContext* ctx, HPy, HPy arg) {
+  DebugContext::From(ctx)->call.state->QueueArguments();
+  return HPy_Dup(ctx, arg);
+}
+
+TEST_F(DebugContextTest, ArgumentsOfACallInProgressAreQueuedWhenItEnds) {
+  EXPECT_EQ(debugger.Call(QueueAndUse, 5)->value, 5);
+  EXPECT_EQ(debugger.state.table.ClosedSlots(0).size(), 3u);
+  EXPECT_EQ(debugger.Call(QueueAndUse, 6)->value, 6);
+  EXPECT_EQ(debugger.state.table.ClosedSlots(0).size(), 6u);
+}
+
 TEST_F(DebugContextTest, AStaleContextIsFoundInTheSixtyFourCallsThatFollow) {
   debugger.Call(KeepArgument, 3);
   for (int i = 0; i < 64; i++) {
@@ -215,16 +251,16 @@ HPy ReadText(HPyContext* ctx, HPy, HPy arg) {
   const char* first = HPyUnicode_AsUTF8AndSize(ctx, arg, &size);
   EXPECT_EQ(std::string(first, static_cast<size_t>(size)), "text");
   EXPECT_EQ(HPyUnicode_AsUTF8AndSize(ctx, arg, nullptr), first) << "one copy for a handle";
+  kept_handle = arg;
   return HPy_Dup(ctx, ctx->h_None);
 }
 
 TEST_F(DebugContextTest, BytesAreCopiedOncePerHandle) {
   EXPECT_NE(debugger.Call(ReadText, 0), nullptr);
-  int with_data = 0;
-  for (handles::Slot* slot : debugger.state.table.ClosedSlots(0)) {
-    with_data += debugger.state.RawDataSize(*slot) == 5;
-  }
-  EXPECT_EQ(with_data, 1);
+  const handles::Slot* slot = debugger.state.table.SlotOf(kept_handle);
+  ASSERT_NE(slot, nullptr);
+  EXPECT_FALSE(slot->is_open());
+  EXPECT_EQ(debugger.state.RawDataSize(*slot), 5);
 }
 
 TEST_F(DebugContextTest, WithAnOlderHookTheCallGoesOnWithTheObject) {

@@ -162,6 +162,60 @@ TEST(HandleTable, KnowsAnotherHandleOfTheSameObject) {
   EXPECT_EQ(table.FindSameObject(*slot), nullptr);
 }
 
+TEST(HandleTable, TheQueueOfClosedHandlesGrows) {
+  HandleTable table;
+  constexpr size_t kMax = 100'000;
+  table.set_closed_queue_max(kMax);
+  std::vector<HPy> handles;
+  for (uint32_t i = 0; i < kMax + 10; i++) handles.push_back(table.Open(Object(16), i, 0));
+  for (const HPy handle : handles) table.Close(table.Resolve(handle), 0, Ending::kClosed);
+  const std::vector<Slot*> closed = table.ClosedSlots(0);
+  ASSERT_EQ(closed.size(), kMax);
+  for (uint32_t i = 0; i < kMax; i++) ASSERT_EQ(closed[i]->opened, i + 10);
+}
+
+TEST(HandleTable, ArgumentsHaveNoPlaceInTheQueueUntilTheirRunIsQueued) {
+  HandleTable table;
+  table.set_closed_queue_max(3);
+  Slot* const run = table.TakeRun(4);
+  ASSERT_NE(run, nullptr);
+  std::vector<HPy> arguments;
+  for (int i = 0; i < 3; i++) arguments.push_back(table.OpenInRun(&run[i], Object(16), 7));
+  EXPECT_EQ(table.CountOpen(0), 0u) << "their owner closes them";
+  EXPECT_TRUE(table.OpenSlots(0).empty());
+  EXPECT_EQ(table.Resolve(arguments[1]), &run[1]);
+  for (int i = 0; i < 3; i++) table.CloseInRun(&run[i]);
+  for (int i = 0; i < 100; i++) {
+    table.Close(table.Resolve(table.Open(Object(16), 0, 0)), 0, Ending::kClosed);
+  }
+  EXPECT_EQ(table.Classify(arguments[0]), Validity::kClosed);
+  EXPECT_TRUE(table.HasStory(run[0], arguments[0])) << "others do not push it out";
+  EXPECT_EQ(run[0].function, 7u);
+  const HPy again = table.OpenInRun(&run[0], Object(16), 8);
+  EXPECT_FALSE(table.HasStory(run[0], arguments[0]));
+  table.CloseInRun(table.Resolve(again));
+  table.QueueRuns({run}, 4);
+  const std::vector<Slot*> closed = table.ClosedSlots(0);
+  ASSERT_EQ(closed.size(), 3u);
+  EXPECT_EQ(closed.back(), &run[0]) << "the last one that was opened";
+  // From now on they are slots as any other.
+  for (int i = 0; i < 100; i++) {
+    table.Close(table.Resolve(table.Open(Object(16), 0, 0)), 0, Ending::kClosed);
+  }
+  EXPECT_FALSE(table.HasStory(run[0], again));
+}
+
+TEST(HandleTable, ARunIsWornOutBeforeItsCounterWraps) {
+  HandleTable table;
+  Slot* const run = table.TakeRun(1);
+  EXPECT_FALSE(HandleTable::IsWornOut(*run));
+  run->generation = ~uint32_t{0} - 3;
+  const HPy last = table.OpenInRun(run, Object(16), 0);
+  table.CloseInRun(run);
+  EXPECT_TRUE(HandleTable::IsWornOut(*run));
+  EXPECT_EQ(table.Classify(last), Validity::kClosed);
+}
+
 TEST(HandleTable, DropsWhatASlotKeepsWhenItIsUsedAgain) {
   std::vector<uint64_t> dropped;
   HandleTable table(
