@@ -124,6 +124,7 @@ struct DebugContext {
   HPyContext context;  // first: a pointer to it is one to the whole
   Call call;
   DebugContext* next_free = nullptr;
+  DebugContext* next_made = nullptr;
 
   static DebugContext* From(HPyContext* ctx) { return reinterpret_cast<DebugContext*>(ctx); }
 };

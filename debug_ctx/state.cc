@@ -34,6 +34,7 @@ uint32_t NextFirstGeneration() {
 }  // namespace
 
 State* State::only_ = nullptr;
+DebugContext* State::contexts_made_ = nullptr;
 const _HPyInterpreter* State::only_interpreter_ = nullptr;
 
 constinit thread_local Call* innermost_call = nullptr;
@@ -76,6 +77,9 @@ State::State(Host& h, HPyContext* u, leakdetector::FrameFilter f)
 }
 
 State::~State() {
+  for (DebugContext* context = contexts_made_; context != nullptr; context = context->next_made) {
+    if (context->call.state == this) context->call.arguments = nullptr;  // they are of `table`
+  }
   if (only_ == this) ForgetOnly();
   for (Slot* slot : builders.OpenSlots(0)) delete BuilderRecord::Of(*slot);
   for (Slot* slot : trackers.OpenSlots(0)) delete TrackerRecord::Of(*slot);
@@ -86,17 +90,15 @@ void State::Renew(State* state, HPyContext* universal, leakdetector::FrameFilter
   DebugContext* const head = state->free_head_;
   DebugContext* const tail = state->free_tail_;
   const int count = state->free_count_;
-  std::vector<DebugContext*> contexts = std::move(state->contexts_);
   state->~State();
   new (state) State(host, universal, std::move(filter));
   for (DebugContext* context = head; context != nullptr; context = context->next_free) {
     context->context = state->root_.context;
-    context->call.arguments = nullptr;  // they were of the table that is gone
   }
   state->free_head_ = head;
   state->free_tail_ = tail;
   state->free_count_ = count;
-  state->contexts_ = std::move(contexts);
+  state->contexts_ = count;
 }
 
 State& State::FindOfInterpreter() {
@@ -116,7 +118,8 @@ DebugContext* State::TakeOtherContext() {
     context->context = root_.context;
   } else {
     context = new DebugContext();
-    contexts_.push_back(context);
+    contexts_++;
+    context->next_made = std::exchange(contexts_made_, context);
     context->context = root_.context;
     context->call.state = this;
   }
@@ -210,8 +213,9 @@ void State::QueueArguments() {
   if (arguments_queued_) return;
   arguments_queued_ = true;
   std::vector<Slot*> runs;
-  for (DebugContext* context : contexts_) {
+  for (DebugContext* context = contexts_made_; context != nullptr; context = context->next_made) {
     Call& call = context->call;
+    if (call.state != this) continue;
     if (call.in_progress) {
       call.attention = true;  // when it ends
     } else if (call.arguments != nullptr) {

@@ -41,7 +41,7 @@ class State {
   // Replaces a state by a new one at the same address. No call may be in progress in it. What it kept
   // of objects is forgotten, not released: they ended with their interpreter.
   static void Renew(State* state, HPyContext* universal, leakdetector::FrameFilter filter);
-  bool HasCallsInProgress() const { return contexts_.size() != static_cast<size_t>(free_count_); }
+  bool HasCallsInProgress() const { return contexts_ != free_count_; }
 
   // The state of the interpreter that runs, for a call through a context of this one.
   State& OfInterpreter() {
@@ -180,7 +180,8 @@ class State {
   DebugContext* free_head_ = nullptr;
   DebugContext* free_tail_ = nullptr;
   int free_count_ = 0;
-  std::vector<DebugContext*> contexts_;  // all
+  int contexts_ = 0;                    // of this state
+  static DebugContext* contexts_made_;  // all of the process, by next_made
   bool arguments_queued_ = false;
 
   // The last answer to OfInterpreter(), and the only interpreter that there was then.

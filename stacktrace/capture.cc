@@ -92,10 +92,10 @@ StackId Unwound(const MemoKey& key, const CaptureLimits& limits) {
 // The stack of an entry that matches. Where one of its libraries may have been unloaded, and another
 // one loaded at the same place, the loader is asked first: that can happen between any two captures.
 StackId Trusted(const MemoEntry& e) {
-  if (e.epoch != kEveryEpoch) {
+  if (e.EpochOf() != kEveryEpoch) {
     CoreLock core;
     core.Update();
-    if (e.epoch != g_epoch.load(std::memory_order_relaxed)) return kNoStack;
+    if (e.EpochOf() != g_epoch.load(std::memory_order_relaxed)) return kNoStack;
   }
   return e.id;
 }

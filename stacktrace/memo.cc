@@ -68,6 +68,10 @@ uint64_t Memo::Difference(const MemoEntry& e, const MemoKey& key) {
     const uintptr_t word = StackWordAt(key.sp, e.offset1);
     if (word != e.last.value1) return salt(6, word);
   }
+  if (e.has(MemoEntry::kThirdWord)) {
+    const uintptr_t word = StackWordAt(key.sp, e.offset2);
+    if (word != e.value2) return salt(7, word);
+  }
   return 0;  // the epoch: the same answer must be found anew
 }
 
@@ -100,7 +104,8 @@ const MemoEntry* Memo::FindElsewhere(const MemoKey& key, uint32_t epoch) const {
       for (const MemoEntry& e : buckets_[b].entries) {
         if (e.pc != key.pc || e.sp != key.sp) continue;
         if (Matches(e, key, epoch)) return &e;
-        if (next == 0 && (e.epoch == epoch || e.epoch == kEveryEpoch)) next = Difference(e, key);
+        if (next == 0 && (e.EpochOf() == epoch || e.EpochOf() == kEveryEpoch))
+          next = Difference(e, key);
       }
     }
     if (next == 0 || next == salt) break;
@@ -110,7 +115,7 @@ const MemoEntry* Memo::FindElsewhere(const MemoKey& key, uint32_t epoch) const {
 }
 
 bool Memo::IsFree(const MemoEntry& e, uint32_t now) const {
-  return e.pc == 0 || (e.epoch != now && e.epoch != kEveryEpoch);
+  return e.pc == 0 || (e.EpochOf() != now && e.EpochOf() != kEveryEpoch);
 }
 
 // Moves `entry` into the table, if need be by moving others to their second bucket; what is
@@ -183,24 +188,29 @@ void Memo::Insert(const MemoKey& key, uint32_t epoch, uint32_t now, const Unwind
   MemoEntry entry;
   entry.pc = key.pc;
   entry.sp = key.sp;
-  entry.fp = u.read_fp ? key.fp : 0;
-  entry.epoch = epoch;
   entry.id = id;
-  const int more = u.word_count - 1;  // words after the first
-  uint64_t rare = (tail ? MemoEntry::kTail : 0) | (u.word_count == 0 ? MemoEntry::kNoWords : 0) |
-                  (more > 1 ? MemoEntry::kMoreWords : 0);
-  if (rare != 0 || epoch != kEveryEpoch) rare |= MemoEntry::kRare;
-  entry.limits = key.limits | (u.read_fp ? MemoEntry::kReadFp : 0) | rare;
-  if (u.word_count > 0) {
+  const int count = u.word_count;
+  const bool third = count == 3 && !u.read_fp && epoch == kEveryEpoch;
+  uint64_t flags = (tail ? MemoEntry::kTail : 0) | (count == 0 ? MemoEntry::kNoWords : 0) |
+                   (count > 2 && !third ? MemoEntry::kMoreWords : 0);
+  if (flags != 0 || epoch != kEveryEpoch) flags |= MemoEntry::kRare;
+  entry.limits = key.limits | flags | (u.read_fp ? MemoEntry::kReadFp : 0) |
+                 (third ? MemoEntry::kThirdWord : 0);
+  if (third) {
+    entry.offset2 = offsets[2];
+    entry.value2 = u.words[2].value;
+  } else {
+    entry.fp = u.read_fp ? key.fp : 0;
+    entry.epoch = epoch;
+  }
+  if (count > 0) {
     entry.offset0 = offsets[0];
     entry.value0 = u.words[0].value;
   }
   if (tail) {
     entry.last.callee = key.callee;
-  } else if (more == 0 || more == 1) {
-    entry.offset1 = offsets[more];
-    entry.last.value1 = u.words[more].value;
-  } else if (more > 1) {
+  } else if (count > 2 && !third) {
+    const int more = count - 1;
     entry.last.more = static_cast<uintptr_t*>(malloc(MoreBytes(more)));
     if (entry.last.more == nullptr) return;
     g_memo_bytes.fetch_add(MoreBytes(more), std::memory_order_relaxed);
@@ -209,6 +219,10 @@ void Memo::Insert(const MemoKey& key, uint32_t epoch, uint32_t now, const Unwind
       entry.more_values()[i] = u.words[i + 1].value;
       entry.more_offsets()[i] = offsets[i + 1];
     }
+  } else if (count > 0) {
+    const int second = count > 1 ? 1 : 0;
+    entry.offset1 = offsets[second];
+    entry.last.value1 = u.words[second].value;
   }
 
   // Where FindElsewhere() ended its search.

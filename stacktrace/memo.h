@@ -25,10 +25,10 @@ namespace hpy::stacktrace {
 struct Unwinding;
 
 // Where a capture stops and how much of it is kept, as one word that is compared at once:
-// stop_sp << 16 | max_frames << 5, and in entries their flags below.
+// stop_sp << 16 | max_frames << 6, and in entries their flags below.
 using MemoLimits = uint64_t;
 inline MemoLimits PackLimits(uintptr_t stop_sp, int max_frames) {
-  return static_cast<uint64_t>(stop_sp) << 16 | static_cast<uint64_t>(max_frames) << 5;
+  return static_cast<uint64_t>(stop_sp) << 16 | static_cast<uint64_t>(max_frames) << 6;
 }
 // Of captures that are not to be looked for: no entry has them.
 inline constexpr MemoLimits kNoMemo = ~MemoLimits{0};
@@ -40,33 +40,41 @@ struct MemoKey {
   MemoLimits limits;  // of a stop_sp that lies on this stack, or 0
 };
 
-// One cache line. The words: sp + 8 * offset held value. Where there is one word, it stands in both places:
-// so most entries are compared without asking how many there are.
+// One cache line. The words: sp + 8 * offset held value. Where there is one word, it stands in both of the
+// first places: so most entries are compared without asking how many there are.
 struct alignas(64) MemoEntry {
-  // The flags in the lowest bits of `limits`.
-  static constexpr uint64_t kReadFp = 1;
-  static constexpr uint64_t kRare = 2;  // one of the next, or an epoch
-  static constexpr uint64_t kTail = 4;  // has no second word
-  static constexpr uint64_t kNoWords = 8;
-  static constexpr uint64_t kMoreWords = 16;
-  static constexpr uint64_t kFlags = 31;
+  // The flags in the lowest bits of `limits`. Most entries have none, or one of the first two.
+  static constexpr uint64_t kReadFp = 1;     // `fp` is compared
+  static constexpr uint64_t kThirdWord = 2;  // there are three words, and neither fp nor epoch
+  static constexpr uint64_t kRare = 4;       // one of the next, or an epoch
+  static constexpr uint64_t kTail = 8;       // has no second word
+  static constexpr uint64_t kNoWords = 16;
+  static constexpr uint64_t kMoreWords = 32;
+  static constexpr uint64_t kFlags = 63;
 
   uintptr_t pc = 0;  // 0: empty
   uintptr_t sp = 0;
-  uintptr_t fp = 0;  // compared if kReadFp
+  union {
+    uintptr_t fp = 0;
+    uintptr_t value2;
+  };
   MemoLimits limits = 0;
-  uint32_t epoch = 0;
+  union {
+    uint32_t epoch = 0;
+    int32_t offset2;
+  };
   StackId id = kNoStack;
   int32_t offset0 = 0, offset1 = 0;
   uintptr_t value0 = 0;
   union Last {
-    uintptr_t value1;  // two words
+    uintptr_t value1;
     uintptr_t callee;  // kTail
     uintptr_t* more;   // kMoreWords: how many, the values of all but the first, then their offsets
                        // (int32_t). Ours
   } last = {0};
 
   bool has(uint64_t flag) const { return (limits & flag) != 0; }
+  uint32_t EpochOf() const { return has(kThirdWord) ? 0 : epoch; }
   // Of kMoreWords: those after the first.
   int more_count() const { return static_cast<int>(last.more[0]); }
   uintptr_t* more_values() const { return last.more + 1; }
@@ -153,8 +161,17 @@ __attribute__((no_sanitize_address, no_sanitize_thread)) inline uintptr_t StackW
 
 inline bool Memo::MatchesOften(const MemoEntry& e, uintptr_t sp, uintptr_t fp, MemoLimits limits) {
   const uint64_t flags = e.limits ^ limits;
-  if (flags > MemoEntry::kReadFp || (flags == MemoEntry::kReadFp && e.fp != fp)) return false;
-  return StackWordAt(sp, e.offset0) == e.value0 && StackWordAt(sp, e.offset1) == e.last.value1;
+  if (flags != 0) {
+    if (flags == MemoEntry::kReadFp) {
+      if (e.fp != fp) return false;
+    } else if (flags != MemoEntry::kThirdWord) {
+      return false;
+    }
+  }
+  if (StackWordAt(sp, e.offset0) != e.value0 || StackWordAt(sp, e.offset1) != e.last.value1) {
+    return false;
+  }
+  return flags != MemoEntry::kThirdWord || StackWordAt(sp, e.offset2) == e.value2;
 }
 
 // The memo of this thread while nobody uses it; null where there is none, or in a signal handler
