@@ -111,6 +111,9 @@ class State {
                  const stacktrace::CallSite& site);
   // The stack of a call of the API; no number when stacks are switched off.
   StoryId Capture(Call& call, const stacktrace::CallSite& site) {
+    if (const StoryId story = stacktrace::Remembered(site.pc, site.sp, site.fp, call.memo_limits)) {
+      return story;
+    }
     if (call.limits.max_frames == 0) [[unlikely]] {
       BeginCaptures(call);
       if (call.limits.max_frames == 0) return stacktrace::kNoStack;

@@ -57,17 +57,16 @@ static intptr_t start(PyObject *sequence) {
   return (intptr_t)sequence;
 }
 
-static void set(PyObject *sequence, PyObject **items, Py_ssize_t size, Py_ssize_t index,
-                PyObject *item) {
-  PyObject *old;
-  if (index < 0 || index >= size) {
+static inline void set(PyObject *sequence, PyObject **items, Py_ssize_t size, Py_ssize_t index,
+                       PyObject *item) {
+  if ((size_t)index < (size_t)size) {
+    PyObject *old = items[index];
+    Py_XINCREF(item);
+    items[index] = item;
+    if (old != NULL) Py_DECREF(old);
+  } else {
     note_index(sequence, index);
-    return;
   }
-  old = items[index];
-  Py_XINCREF(item);
-  items[index] = item;
-  Py_XDECREF(old);
 }
 
 static void drop(PyObject *sequence) {

@@ -31,7 +31,6 @@ static vectorcallfunc *hidden_pointer(PyObject *self) {
 
 HPyAPI_IMPL void _HPyType_InitCall(PyObject *self) {
   vectorcallfunc *place;
-  if (Py_TYPE(self)->tp_vectorcall_offset <= 0) return;
   place = hidden_pointer(self);
   if (place != NULL && *place == NULL) *place = default_call(Py_TYPE(self));
 }

@@ -213,9 +213,12 @@ AS_STRUCT(Unicode, PyUnicodeObject)
 AS_STRUCT(List, PyListObject)
 AS_STRUCT(Dict, PyDictObject)
 
-/* Of an int, str, dict, list, tuple or float all zeros is not always a legal value: their own
- * constructor makes an empty one, and leaves the struct zeroed. NULL without an exception for
- * all other types. */
+/* What HPy_New does not just allocate. Of an int, str, dict, list, tuple or float all zeros is not
+ * always a legal value: their own constructor makes an empty one, and leaves the struct zeroed. */
+#define NOT_JUST_ALLOCATED                                                             \
+  (Py_TPFLAGS_LONG_SUBCLASS | Py_TPFLAGS_UNICODE_SUBCLASS | Py_TPFLAGS_DICT_SUBCLASS | \
+   Py_TPFLAGS_TUPLE_SUBCLASS | Py_TPFLAGS_LIST_SUBCLASS | Py_TPFLAGS_TYPE_SUBCLASS)
+
 static PyObject *new_of_builtin(PyTypeObject *type) {
   PyTypeObject *builtin;
   PyObject *empty, *object;
@@ -230,6 +233,11 @@ static PyObject *new_of_builtin(PyTypeObject *type) {
   } else if (PyType_FastSubclass(type, Py_TPFLAGS_LIST_SUBCLASS)) {
     builtin = &PyList_Type;
   } else {
+    PyErr_Format(
+        PyExc_TypeError,
+        "HPy_New cannot make an instance of the metaclass '%.100s': call the metaclass, or use "
+        "HPyType_FromSpec with HPyType_SpecParam_Metaclass",
+        type->tp_name);
     return NULL;
   }
   empty = PyTuple_New(0);
@@ -239,23 +247,11 @@ static PyObject *new_of_builtin(PyTypeObject *type) {
   return object;
 }
 
-static PyObject *new_object(PyTypeObject *type, allocfunc allocate) {
-  PyObject *object;
-  if (PyType_FastSubclass(type, Py_TPFLAGS_TYPE_SUBCLASS)) {
-    PyErr_Format(
-        PyExc_TypeError,
-        "HPy_New cannot make an instance of the metaclass '%.100s': call the metaclass, or use "
-        "HPyType_FromSpec with HPyType_SpecParam_Metaclass",
-        type->tp_name);
-    return NULL;
-  }
-  object = new_of_builtin(type);
-  if (object == NULL) {
-    if (PyErr_Occurred()) return NULL;
-    object = allocate(type, 0);
-    if (object == NULL) return NULL;
-  }
-  _HPyType_InitCall(object);
+static inline PyObject *new_object(PyTypeObject *type, allocfunc allocate) {
+  PyObject *object = _HPy_UNLIKELY((type->tp_flags & NOT_JUST_ALLOCATED) != 0)
+                         ? new_of_builtin(type)
+                         : allocate(type, 0);
+  if (object != NULL && Py_TYPE(object)->tp_vectorcall_offset > 0) _HPyType_InitCall(object);
   return object;
 }
 
@@ -264,6 +260,7 @@ static PyObject *new_object(PyTypeObject *type, allocfunc allocate) {
 HPyAPI_IMPL HPy ctx_New(HPyContext *ctx, HPy h_type, void **data) {
   PyObject *type = _h2py_nn(h_type);
   PyObject *object;
+  const _HPyTypeInfo *info;
   (void)ctx;
   if (!PyType_Check(type)) {
     PyErr_SetString(PyExc_TypeError, "HPy_New arg 1 must be a type");
@@ -271,7 +268,8 @@ HPyAPI_IMPL HPy ctx_New(HPyContext *ctx, HPy h_type, void **data) {
   }
   object = new_object((PyTypeObject *)type, PyType_GenericAlloc);
   if (object == NULL) return HPy_NULL;
-  *data = _HPyType_StructOf(object);
+  info = _HPyTypeInfo_Nearest((PyTypeObject *)type);
+  *data = info == NULL ? (void *)object : _HPyTypeInfo_Struct(info, object);
   return _py2h(object);
 }
 
