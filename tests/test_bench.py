@@ -1,6 +1,7 @@
 """`make bench` measures what it says: every operation in every mode, the tables, the page."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,9 +24,9 @@ def operations_of(mode: str, abi: str) -> Any:
     source = (BENCH / "ops" / "ops.c").read_text("utf-8")
     library = compiler.compile_extension(source, "ops", abi)
     command = [sys.executable, str(BENCH / "worker.py"), mode, str(library), "--samples", "1"]
-    done = subprocess.run(
-        command, env={"PYTHONPATH": str(tree.STAGED)}, capture_output=True, text=True, check=False
-    )
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("HPY", "PYTHON"))}
+    env["PYTHONPATH"] = str(tree.STAGED)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

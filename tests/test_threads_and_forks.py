@@ -14,6 +14,7 @@ import pytest
 import hpy.debug
 from hpy.debug import HPyDebugError, HPyLeakError, LeakDetector
 from hpy.debug.violation import Stack
+from support import tree
 from support.child import PythonRunner
 from support.extension import ModuleFactory, line_of
 
@@ -194,6 +195,9 @@ def test_many_threads_while_the_holder_waits(
     assert done.stderr.count("error[wrong-thread]: ") == 25
 
 
+@pytest.mark.skipif(
+    tree.HAS_ASAN, reason="the allocator of gcc's libasan does not hold its locks over fork"
+)
 def test_fork_while_a_thread_reports(
     hpy_module: ModuleFactory, run_python: PythonRunner, tmp_path: Path
 ) -> None:
@@ -359,6 +363,8 @@ static HPy hop_and_use_impl(HPyContext *ctx, HPy self, HPy greenlet)
 def greenlets(hpy_module: ModuleFactory) -> Any:
     """An extension that switches greenlets by their C API."""
     greenlet = pytest.importorskip("greenlet")
+    if tree.HAS_ASAN:
+        pytest.skip("greenlet copies stacks, and with them what AddressSanitizer has poisoned")
     include = os.path.dirname(os.path.dirname(greenlet.__file__))
     return hpy_module(GREENLETS, abi="hybrid-debug", cflags=["-isystem", include])
 

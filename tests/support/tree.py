@@ -14,6 +14,8 @@ RUNTIME = PACKAGE / "devel" / "src" / "runtime"
 CACHE = BUILD / "test-cache"
 
 SOABI = str(sysconfig.get_config_var("SOABI"))
+# Whether this process runs with AddressSanitizer (cmake/with_asan.sh).
+HAS_ASAN = "libasan" in os.environ.get("LD_PRELOAD", "")
 EXT_SUFFIX = str(sysconfig.get_config_var("EXT_SUFFIX"))
 PYTHON_INCLUDE = Path(sysconfig.get_paths()["include"])
 
