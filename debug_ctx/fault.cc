@@ -160,7 +160,9 @@ bool IsSavedFault(const uintptr_t* words) {
 
 // A handler that was put over ours without our knowledge got the fault first, put ours back and raised
 // the signal again, as faulthandler does. Then the record of the fault lies further up on this stack.
-bool IsRaisedAgain(const siginfo_t& info, const void* context) {
+// What else lies there is not ours to read, as AddressSanitizer would say.
+__attribute__((no_sanitize_address)) bool IsRaisedAgain(const siginfo_t& info,
+                                                        const void* context) {
   if (info.si_code > 0 || info.si_pid != getpid()) return false;
   constexpr size_t kFarthest = 64 << 10;
   constexpr size_t kPage = 4096;

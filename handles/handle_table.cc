@@ -91,16 +91,16 @@ uint32_t HandleTable::TakeOldest() {
 }
 
 HPy HandleTable::OpenElsewhere(HPy wrapped, uint32_t stack, uint32_t function, Origin origin) {
+  const bool full = queue_tail_ - queue_head_ >= open_limit_;
   uint32_t index;
-  if (queue_tail_ - queue_head_ >= open_limit_) {
-    index = TakeOldest();
-  } else if (free_head_ != kNoSlot) {
+  if (!full && free_head_ != kNoSlot) {
     index = TakeFree();
-  } else if (Commit(1)) {
+  } else if (!full && Commit(1)) {
     index = used_++;
     slots_[index].generation = first_generation_;
   } else if (queue_head_ != queue_tail_) {
-    index = TakeOldest();  // memory is exhausted: rather lose the oldest story than fail
+    // The oldest is to be reused; or memory is exhausted: rather lose its story than fail.
+    index = TakeOldest();
   } else {
     return HPy_NULL;
   }

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from support import tree
 from support.child import PythonRunner
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -124,6 +125,7 @@ def test_in_a_browser(page: Path) -> None:
             *("--virtual-time-budget=5000", f"--user-data-dir={page.parent / 'profile'}"),
             driven.as_uri(),
         ],
+        env=tree.WITHOUT_ASAN,
         capture_output=True,
         check=False,
         timeout=120,

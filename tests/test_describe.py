@@ -157,8 +157,8 @@ def test_without_debug_mode(run_python: PythonRunner) -> None:
 
 
 def test_in_gdb(hpy_module: ModuleFactory, tmp_path: Path) -> None:
-    if shutil.which("gdb") is None:
-        pytest.skip("gdb is not installed")
+    if shutil.which("gdb") is None or tree.HAS_ASAN:
+        pytest.skip("gdb is not installed, or would itself be run with AddressSanitizer")
     extension: Extension = hpy_module.build(SOURCE)
     script = tmp_path / "script.py"
     script.write_text("import mytest\nmytest.prepare('an object')\n")

@@ -105,6 +105,7 @@ def check_page(page: Path, chromium: str) -> None:
             *("--virtual-time-budget=5000", f"--user-data-dir={page.parent / 'profile'}"),
             driven.as_uri(),
         ],
+        env=tree.WITHOUT_ASAN,
         capture_output=True,
         check=False,
         timeout=120,

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from support import tree
 from support.child import Completed, PythonRunner
 from support.extension import ModuleFactory, line_of
 from support.fault_source import SOURCE
@@ -239,6 +240,7 @@ def test_other_faults_go_on_to_faulthandler(case: Case, call: str) -> None:
 # What must not keep the report back.
 
 
+@pytest.mark.skipif(tree.HAS_ASAN, reason="AddressSanitizer ends it where the heap is damaged")
 @pytest.mark.parametrize("name", ["x" * length for length in range(0, 16, 2)])
 def test_damaged_heap(case: Case, name: str) -> None:
     """What lies in front of damaged blocks depends on how long the paths are, and on `name` so."""

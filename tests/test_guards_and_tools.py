@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from support import tree
 from support.child import Completed, PythonRunner
 from support.extension import Extension, ModuleFactory
 from support.fault_source import SOURCE
@@ -63,9 +64,9 @@ def test_reported_under_asan_that_handles_faults(
 
 
 def valgrind(run: PythonRunner, module: Extension, folder: Path, code: str) -> Completed:
-    tool = shutil.which("valgrind")
+    tool = None if tree.HAS_ASAN else shutil.which("valgrind")
     if tool is None:
-        pytest.skip("valgrind is not installed")
+        pytest.skip("valgrind is not installed, or AddressSanitizer is there already")
     script = folder / "script.py"
     script.write_text(code)
     # The interpreter's allocator is left out, for what valgrind thinks of it.

@@ -2,10 +2,14 @@
 
 import pytest
 
+from support import tree
 from support.child import PythonRunner
 from support.extension import ModuleFactory
 
 HPY_ABIS = ["debug"]
+pytestmark = pytest.mark.skipif(
+    tree.HAS_ASAN, reason="AddressSanitizer holds back the memory that was freed"
+)
 
 SITES = 256  # places in the source that open a handle
 DEPTHS = 24  # of the C stack above them

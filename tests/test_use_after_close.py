@@ -169,7 +169,7 @@ def test_argument_of_a_call_five_million_handles_ago(mod: Any) -> None:
     mod.keep_argument(0, "x")
     mod.churn(FIVE_MILLION)
     for _ in range(200):  # calls use the slots of arguments again
-        mod.churn(1)
+        mod.keep_argument(1, "y")
     violation = misuse(mod.use, 0)
     check_place(violation, "use-after-close", "uses")
     check_no_story(violation)

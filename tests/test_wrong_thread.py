@@ -10,8 +10,14 @@ import pytest
 
 import hpy.debug
 from hpy.debug import HPyDebugError
+from support import tree
 from support.child import PythonRunner
 from support.extension import ModuleFactory, line_of
+
+no_greenlets = pytest.mark.skipif(
+    tree.HAS_ASAN,
+    reason="greenlet copies stacks, and with them what AddressSanitizer has poisoned",
+)
 
 HPY_ABIS = ["debug"]
 pytestmark = pytest.mark.no_leak_check
@@ -137,6 +143,7 @@ def test_thread_without_the_interpreter(
     assert ("HPyDebugWarning: error[wrong-thread]" in done.stderr) == (policy == "warn")
 
 
+@no_greenlets
 def test_greenlets_in_many_interleavings(mod: Any) -> None:
     greenlet = pytest.importorskip("greenlet")
     with hpy.debug.configure(on_violation="raise"):
@@ -159,6 +166,7 @@ def test_greenlets_in_many_interleavings(mod: Any) -> None:
                 chance.choice([g for g in alive if not g.dead]).switch()
 
 
+@no_greenlets
 def test_context_of_another_greenlet(mod: Any) -> None:
     """Kept by a call that is in progress on a stack that is swapped out."""
     greenlet = pytest.importorskip("greenlet")

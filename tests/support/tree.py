@@ -16,6 +16,8 @@ CACHE = BUILD / "test-cache"
 SOABI = str(sysconfig.get_config_var("SOABI"))
 # Whether this process runs with AddressSanitizer (cmake/with_asan.sh).
 HAS_ASAN = "libasan" in os.environ.get("LD_PRELOAD", "")
+# For programs that are not to run with it.
+WITHOUT_ASAN = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
 EXT_SUFFIX = str(sysconfig.get_config_var("EXT_SUFFIX"))
 PYTHON_INCLUDE = Path(sysconfig.get_paths()["include"])
 
