@@ -3,20 +3,15 @@
 Without Chromium only what is in the file is looked at.
 """
 
-import html
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support import tree
+from support import browser
 from support.child import PythonRunner
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 def leak(function: str, count: int, **changes: Any) -> dict[str, Any]:
@@ -115,24 +110,9 @@ def test_one_file_that_needs_nothing_else(page: Path) -> None:
     assert "SUMMARY: hpy.debug: 2 double-close (1 site), 14 handle-leak (3 sites)" in text
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+@pytest.mark.skipif(browser.CHROMIUM is None, reason="needs chromium")
 def test_in_a_browser(page: Path) -> None:
-    driven = page.with_name("driven.html")
-    driven.write_text(page.read_text("utf-8").replace("</body>", DRIVER))
-    done = subprocess.run(
-        [
-            *(str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"),
-            *("--virtual-time-budget=5000", f"--user-data-dir={page.parent / 'profile'}"),
-            driven.as_uri(),
-        ],
-        env=tree.WITHOUT_ASAN,
-        capture_output=True,
-        check=False,
-        timeout=120,
-    )
-    title = re.search(r"<title>(.*?)</title>", done.stdout.decode("utf-8", "replace"))
-    assert title is not None, done.stderr
-    seen = json.loads(html.unescape(title[1]))
+    seen = browser.drive(page, DRIVER)
     assert "error" not in seen, seen
     assert seen["first"] == "10 4 3 2 1"
     assert seen["shown"] == "5 sites of 5"

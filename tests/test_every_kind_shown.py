@@ -3,25 +3,22 @@
 The programs are the wrong ones of `python -m hpy.debug explain KIND`.
 """
 
-import html
 import json
 import re
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hpy.debug import kinds
-from support import tree
+from support import browser, tree
 from support.child import PythonRunner
 from support.extension import ModuleFactory
 
 HPY_ABIS = ["debug"]
 pytestmark = pytest.mark.no_leak_check
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 EXAMPLES = tree.PACKAGE / "debug" / "examples"
 KINDS = [kind.name for kind in kinds.all_kinds()]
 
@@ -70,8 +67,8 @@ def test_every_kind(hpy_module: ModuleFactory, run_python: PythonRunner, tmp_pat
     check_text(report())
     check_sarif(json.loads(report("--format", "sarif")))
     report("--format", "html", "-o", "page.html")
-    if CHROMIUM is not None:
-        check_page(tmp_path / "page.html", CHROMIUM)
+    if browser.CHROMIUM is not None:
+        check_page(tmp_path / "page.html")
 
 
 def check_text(text: str) -> None:
@@ -96,23 +93,8 @@ def check_sarif(log: Any) -> None:
             assert stack["message"]["text"] in (kind.at, kind.opened, kind.closed)
 
 
-def check_page(page: Path, chromium: str) -> None:
-    driven = page.with_name("driven.html")
-    driven.write_text(page.read_text("utf-8").replace("</body>", DRIVER))
-    done = subprocess.run(
-        [
-            *(chromium, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"),
-            *("--virtual-time-budget=5000", f"--user-data-dir={page.parent / 'profile'}"),
-            driven.as_uri(),
-        ],
-        env=tree.WITHOUT_ASAN,
-        capture_output=True,
-        check=False,
-        timeout=120,
-    )
-    title = re.search(r"<title>(\{.*?)</title>", done.stdout.decode("utf-8", "replace"))
-    assert title is not None, done.stderr
-    seen = json.loads(html.unescape(title[1]))
+def check_page(page: Path) -> None:
+    seen = browser.drive(page, DRIVER)
     assert seen["sorted"] == sorted(seen["sorted"])
     assert set(seen["found"]) == set(KINDS)
     for kind in KINDS:
