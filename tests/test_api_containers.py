@@ -154,31 +154,55 @@ def test_tuples(hpy_module: ModuleFactory) -> None:
             mod.tuple_from_nothing(size)
 
 
-def _builder_methods(builder: str) -> dict[str, str]:
-    """build(size, index, item, index, item, ...); cancel() with the same arguments; null(item)."""
-    fill = f"""
-        {builder} builder = {builder}_New(ctx, SIZE(0));
-        size_t i;
-        for (i = 1; i + 1 < nargs; i += 2)
-            {builder}_Set(ctx, builder, SIZE(i), MAYBE(i + 1));
-    """
-    null = f"""
-        {builder} builder = {{0}};
-        {builder}_Set(ctx, builder, 0, args[0]);
-    """
-    cancel = f"{builder}_Cancel(ctx, builder);"
-    build = f"return {builder}_Build(ctx, builder);"
-    return {
-        "build": fill + build,
-        "cancel": fill + cancel + "return none(ctx);",
-        "null": null + cancel + build,
-    }
+def _builder_source() -> str:
+    # build(size, index, item, index, item, ...); cancel() with the same arguments.
+    return module_source(
+        list_build="""
+            HPyListBuilder builder = HPyListBuilder_New(ctx, SIZE(0));
+            size_t i;
+            for (i = 1; i + 1 < nargs; i += 2)
+                HPyListBuilder_Set(ctx, builder, SIZE(i), MAYBE(i + 1));
+            return HPyListBuilder_Build(ctx, builder);
+        """,
+        list_cancel="""
+            HPyListBuilder builder = HPyListBuilder_New(ctx, SIZE(0));
+            size_t i;
+            for (i = 1; i + 1 < nargs; i += 2)
+                HPyListBuilder_Set(ctx, builder, SIZE(i), MAYBE(i + 1));
+            HPyListBuilder_Cancel(ctx, builder);
+            return none(ctx);
+        """,
+        list_null="""
+            HPyListBuilder builder = {0};
+            HPyListBuilder_Set(ctx, builder, 0, args[0]);
+            HPyListBuilder_Cancel(ctx, builder);
+            return HPyListBuilder_Build(ctx, builder);
+        """,
+        tuple_build="""
+            HPyTupleBuilder builder = HPyTupleBuilder_New(ctx, SIZE(0));
+            size_t i;
+            for (i = 1; i + 1 < nargs; i += 2)
+                HPyTupleBuilder_Set(ctx, builder, SIZE(i), MAYBE(i + 1));
+            return HPyTupleBuilder_Build(ctx, builder);
+        """,
+        tuple_cancel="""
+            HPyTupleBuilder builder = HPyTupleBuilder_New(ctx, SIZE(0));
+            size_t i;
+            for (i = 1; i + 1 < nargs; i += 2)
+                HPyTupleBuilder_Set(ctx, builder, SIZE(i), MAYBE(i + 1));
+            HPyTupleBuilder_Cancel(ctx, builder);
+            return none(ctx);
+        """,
+        tuple_null="""
+            HPyTupleBuilder builder = {0};
+            HPyTupleBuilder_Set(ctx, builder, 0, args[0]);
+            HPyTupleBuilder_Cancel(ctx, builder);
+            return HPyTupleBuilder_Build(ctx, builder);
+        """,
+    )
 
 
-BUILDERS = module_source(
-    **{f"list_{name}": body for name, body in _builder_methods("HPyListBuilder").items()},
-    **{f"tuple_{name}": body for name, body in _builder_methods("HPyTupleBuilder").items()},
-)
+BUILDERS = _builder_source()
 
 
 @pytest.mark.parametrize("kind", [list, tuple])

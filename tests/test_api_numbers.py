@@ -200,16 +200,6 @@ def test_number_check(hpy_module: ModuleFactory) -> None:
 # --------------------------------------------------------------------------------------------------
 # Types of C
 
-
-def _there_and_back(c_type: str, there: str, back: str) -> str:
-    """The body of a method that makes a value of C of its argument, and an int of that."""
-    return f"""
-        {c_type} value = HPyLong_{there}(ctx, args[0]);
-        if (value == ({c_type})-1 && HPyErr_Occurred(ctx)) return HPy_NULL;
-        return HPyLong_{back}(ctx, value);
-    """
-
-
 # from_T(value modulo 2**64) and as_T(object).
 INTEGERS = module_source(
     """
@@ -225,26 +215,76 @@ INTEGERS = module_source(
     from_unsigned_long="return HPyLong_FromUnsignedLong(ctx, (unsigned long)BITS(0));",
     from_long_long="return HPyLong_FromLongLong(ctx, (long long)BITS(0));",
     from_unsigned_long_long="return HPyLong_FromUnsignedLongLong(ctx, BITS(0));",
-    as_int32=_there_and_back("int32_t", "AsInt32_t", "FromInt32_t"),
-    as_uint32=_there_and_back("uint32_t", "AsUInt32_t", "FromUInt32_t"),
-    as_uint32_mask=_there_and_back("uint32_t", "AsUInt32_tMask", "FromUInt32_t"),
-    as_int64=_there_and_back("int64_t", "AsInt64_t", "FromInt64_t"),
-    as_uint64=_there_and_back("uint64_t", "AsUInt64_t", "FromUInt64_t"),
-    as_uint64_mask=_there_and_back("uint64_t", "AsUInt64_tMask", "FromUInt64_t"),
-    as_size=_there_and_back("size_t", "AsSize_t", "FromSize_t"),
-    as_ssize=_there_and_back("HPy_ssize_t", "AsSsize_t", "FromSsize_t"),
-    as_long=_there_and_back("long", "AsLong", "FromLong"),
-    as_unsigned_long=_there_and_back("unsigned long", "AsUnsignedLong", "FromUnsignedLong"),
-    as_unsigned_long_mask=_there_and_back(
-        "unsigned long", "AsUnsignedLongMask", "FromUnsignedLong"
-    ),
-    as_long_long=_there_and_back("long long", "AsLongLong", "FromLongLong"),
-    as_unsigned_long_long=_there_and_back(
-        "unsigned long long", "AsUnsignedLongLong", "FromUnsignedLongLong"
-    ),
-    as_unsigned_long_long_mask=_there_and_back(
-        "unsigned long long", "AsUnsignedLongLongMask", "FromUnsignedLongLong"
-    ),
+    as_int32="""
+        int32_t value = HPyLong_AsInt32_t(ctx, args[0]);
+        if (value == -1 && HPyErr_Occurred(ctx)) return HPy_NULL;
+        return HPyLong_FromInt32_t(ctx, value);
+    """,
+    as_uint32="""
+        uint32_t value = HPyLong_AsUInt32_t(ctx, args[0]);
+        if (value == (uint32_t)-1 && HPyErr_Occurred(ctx)) return HPy_NULL;
+        return HPyLong_FromUInt32_t(ctx, value);
+    """,
+    as_uint32_mask="""
+        uint32_t value = HPyLong_AsUInt32_tMask(ctx, args[0]);
+        if (value == (uint32_t)-1 && HPyErr_Occurred(ctx)) return HPy_NULL;
+        return HPyLong_FromUInt32_t(ctx, value);
+    """,
+    as_int64="""
+        int64_t value = HPyLong_AsInt64_t(ctx, args[0]);
+        if (value == -1 && HPyErr_Occurred(ctx)) return HPy_NULL;
+        return HPyLong_FromInt64_t(ctx, value);
+    """,
+    as_uint64="""
+        uint64_t value = HPyLong_AsUInt64_t(ctx, args[0]);
+        if (value == (uint64_t)-1 && HPyErr_Occurred(ctx)) return HPy_NULL;
+        return HPyLong_FromUInt64_t(ctx, value);
+    """,
+    as_uint64_mask="""
+        uint64_t value = HPyLong_AsUInt64_tMask(ctx, args[0]);
+        if (value == (uint64_t)-1 && HPyErr_Occurred(ctx)) return HPy_NULL;
+        return HPyLong_FromUInt64_t(ctx, value);
+    """,
+    as_size="""
+        size_t value = HPyLong_AsSize_t(ctx, args[0]);
+        if (value == (size_t)-1 && HPyErr_Occurred(ctx)) return HPy_NULL;
+        return HPyLong_FromSize_t(ctx, value);
+    """,
+    as_ssize="""
+        HPy_ssize_t value = HPyLong_AsSsize_t(ctx, args[0]);
+        if (value == -1 && HPyErr_Occurred(ctx)) return HPy_NULL;
+        return HPyLong_FromSsize_t(ctx, value);
+    """,
+    as_long="""
+        long value = HPyLong_AsLong(ctx, args[0]);
+        if (value == -1 && HPyErr_Occurred(ctx)) return HPy_NULL;
+        return HPyLong_FromLong(ctx, value);
+    """,
+    as_unsigned_long="""
+        unsigned long value = HPyLong_AsUnsignedLong(ctx, args[0]);
+        if (value == (unsigned long)-1 && HPyErr_Occurred(ctx)) return HPy_NULL;
+        return HPyLong_FromUnsignedLong(ctx, value);
+    """,
+    as_unsigned_long_mask="""
+        unsigned long value = HPyLong_AsUnsignedLongMask(ctx, args[0]);
+        if (value == (unsigned long)-1 && HPyErr_Occurred(ctx)) return HPy_NULL;
+        return HPyLong_FromUnsignedLong(ctx, value);
+    """,
+    as_long_long="""
+        long long value = HPyLong_AsLongLong(ctx, args[0]);
+        if (value == -1 && HPyErr_Occurred(ctx)) return HPy_NULL;
+        return HPyLong_FromLongLong(ctx, value);
+    """,
+    as_unsigned_long_long="""
+        unsigned long long value = HPyLong_AsUnsignedLongLong(ctx, args[0]);
+        if (value == (unsigned long long)-1 && HPyErr_Occurred(ctx)) return HPy_NULL;
+        return HPyLong_FromUnsignedLongLong(ctx, value);
+    """,
+    as_unsigned_long_long_mask="""
+        unsigned long long value = HPyLong_AsUnsignedLongLongMask(ctx, args[0]);
+        if (value == (unsigned long long)-1 && HPyErr_Occurred(ctx)) return HPy_NULL;
+        return HPyLong_FromUnsignedLongLong(ctx, value);
+    """,
     as_void_ptr="""
         void *value = HPyLong_AsVoidPtr(ctx, args[0]);
         if (value == NULL && HPyErr_Occurred(ctx)) return HPy_NULL;

@@ -115,29 +115,59 @@ static HPy_hash_t Thing_hash_impl(HPyContext *ctx, HPy self)
     return failing() ? -1 : -17;
 }
 
-/* Does nothing of its own. The line of the function is that of the macro. */
-#define PLAIN_SLOT(name, slot, type, returned, params) \
-    HPyDef_SLOT(name, slot)                            \
-    static type name##_impl params { return returned(ctx); }
+HPyDef_SLOT(Thing_call, HPy_tp_call)
+static HPy Thing_call_impl(HPyContext *ctx, HPy self, const HPy *args, size_t nargs, HPy kwnames)
+{  /* HPy_tp_call */
+    return result(ctx);
+}
 
-PLAIN_SLOT(Thing_call, HPy_tp_call, HPy, result, /* HPy_tp_call */
-           (HPyContext *ctx, HPy self, const HPy *args, size_t nargs, HPy kwnames))
-PLAIN_SLOT(Thing_richcompare, HPy_tp_richcompare, HPy, result, /* HPy_tp_richcompare */
-           (HPyContext *ctx, HPy self, HPy other, HPy_RichCmpOp op))
-PLAIN_SLOT(Thing_bool, HPy_nb_bool, int, status, /* HPy_nb_bool */
-           (HPyContext *ctx, HPy self))
-PLAIN_SLOT(Thing_length, HPy_sq_length, HPy_ssize_t, status, /* HPy_sq_length */
-           (HPyContext *ctx, HPy self))
-PLAIN_SLOT(Thing_add, HPy_nb_add, HPy, result, /* HPy_nb_add */
-           (HPyContext *ctx, HPy self, HPy other))
-PLAIN_SLOT(Thing_power, HPy_nb_power, HPy, result, /* HPy_nb_power */
-           (HPyContext *ctx, HPy self, HPy other, HPy modulus))
-PLAIN_SLOT(Thing_subscript, HPy_mp_subscript, HPy, result, /* HPy_mp_subscript */
-           (HPyContext *ctx, HPy self, HPy key))
-PLAIN_SLOT(Thing_ass_subscript, HPy_mp_ass_subscript, int, status, /* HPy_mp_ass_subscript */
-           (HPyContext *ctx, HPy self, HPy key, HPy value))
-PLAIN_SLOT(Thing_contains, HPy_sq_contains, int, status, /* HPy_sq_contains */
-           (HPyContext *ctx, HPy self, HPy key))
+HPyDef_SLOT(Thing_richcompare, HPy_tp_richcompare)
+static HPy Thing_richcompare_impl(HPyContext *ctx, HPy self, HPy other, HPy_RichCmpOp op)
+{  /* HPy_tp_richcompare */
+    return result(ctx);
+}
+
+HPyDef_SLOT(Thing_bool, HPy_nb_bool)
+static int Thing_bool_impl(HPyContext *ctx, HPy self)
+{  /* HPy_nb_bool */
+    return status(ctx);
+}
+
+HPyDef_SLOT(Thing_length, HPy_sq_length)
+static HPy_ssize_t Thing_length_impl(HPyContext *ctx, HPy self)
+{  /* HPy_sq_length */
+    return status(ctx);
+}
+
+HPyDef_SLOT(Thing_add, HPy_nb_add)
+static HPy Thing_add_impl(HPyContext *ctx, HPy self, HPy other)
+{  /* HPy_nb_add */
+    return result(ctx);
+}
+
+HPyDef_SLOT(Thing_power, HPy_nb_power)
+static HPy Thing_power_impl(HPyContext *ctx, HPy self, HPy other, HPy modulus)
+{  /* HPy_nb_power */
+    return result(ctx);
+}
+
+HPyDef_SLOT(Thing_subscript, HPy_mp_subscript)
+static HPy Thing_subscript_impl(HPyContext *ctx, HPy self, HPy key)
+{  /* HPy_mp_subscript */
+    return result(ctx);
+}
+
+HPyDef_SLOT(Thing_ass_subscript, HPy_mp_ass_subscript)
+static int Thing_ass_subscript_impl(HPyContext *ctx, HPy self, HPy key, HPy value)
+{  /* HPy_mp_ass_subscript */
+    return status(ctx);
+}
+
+HPyDef_SLOT(Thing_contains, HPy_sq_contains)
+static int Thing_contains_impl(HPyContext *ctx, HPy self, HPy key)
+{  /* HPy_sq_contains */
+    return status(ctx);
+}
 
 HPyDef_SLOT(Thing_getbuffer, HPy_bf_getbuffer)
 static int Thing_getbuffer_impl(HPyContext *ctx, HPy self, HPy_buffer *buffer, int flags)
