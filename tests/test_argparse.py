@@ -502,7 +502,7 @@ def test_any_keywords(
 
     by_names = outcome(mod.keywords, *args, **kw)
     by_dict = outcome(mod.keywords_dict, True, tuple(args), kw)
-    # A str or handle of a dict needs a tracker; a message of the format's own hides that this is it.
+    # A str or handle of a dict needs a tracker; the message of a format can hide that this is it.
     hidden = ";" in fmt and not tracker and by_dict[0] is SystemError
     if "for a value of a keyword dictionary" not in str(by_dict) and not hidden:
         assert by_names == by_dict

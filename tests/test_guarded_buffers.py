@@ -250,7 +250,7 @@ def test_damaged_heap(case: Case, name: str) -> None:
     assert "error[buffer-after-close]" in done.stderr
     for mark in ("gives utf8", "asks keep", "reads", "touches damaged"):
         assert f"mytest.c:{line(mark)})" in done.stderr
-    # The path of the report file lies on the heap too: where it is damaged, the text is all there is.
+    # The path of the report file lies on the heap too: damaged, it leaves the text alone.
     for row in found:
         assert row["api"] == "HPyUnicode_AsUTF8AndSize"
         assert lines(row["opened"]) == [line("gives utf8"), line("asks keep")]
