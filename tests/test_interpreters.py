@@ -226,6 +226,7 @@ def test_settings_and_hooks(script: Script) -> None:
     h, = (h for h in _debug.get_open_handles(0) if h.obj == "x")
     h._force_close()
     print(mytest.use())
+    destroy(sub)
     """
     )
     assert lines == [
