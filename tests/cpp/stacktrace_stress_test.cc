@@ -11,7 +11,6 @@
 #include <chrono>
 #include <cstring>
 #include <filesystem>
-#include <memory>
 #include <random>
 #include <thread>
 
@@ -89,21 +88,22 @@ constexpr int kRing = 64;
 thread_local Seen t_seen[kRing];
 thread_local volatile sig_atomic_t t_seen_count = 0;
 
-// Keeps SIGUSR1 away where the heap or the loader may be in use.
-class Quiet {
+// Whether SIGUSR1 may come, for as long as the object lives: never where the heap or the loader may be
+// in use, which is everywhere but in calls of the libraries, the start and the end of a thread among it.
+class Signals {
  public:
-  Quiet() { Change(SIG_BLOCK); }
-  ~Quiet() { Change(SIG_UNBLOCK); }
-  Quiet(const Quiet&) = delete;
-  Quiet& operator=(const Quiet&) = delete;
-
- private:
-  static void Change(int how) {
+  explicit Signals(int how) {
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGUSR1);
-    pthread_sigmask(how, &set, nullptr);
+    pthread_sigmask(how, &set, &before_);
   }
+  ~Signals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  Signals(const Signals&) = delete;
+  Signals& operator=(const Signals&) = delete;
+
+ private:
+  sigset_t before_;
 };
 
 std::vector<Located> LocatedOf(const RawStack& stack) {
@@ -156,7 +156,7 @@ __attribute__((noinline)) void Api(int) {
   const CallSite site = HPY_STACKTRACE_CALL_SITE();
   const StackId id = Capture(site, t_call.limits);
   {
-    Quiet quiet;
+    const Signals blocked(SIG_BLOCK);
     const std::vector<uintptr_t> fresh =
         FreshStack(site, t_call.limits.stop_sp, t_call.limits.max_frames);
     if (id == kNoStack) {
@@ -232,23 +232,16 @@ void Work(const std::vector<std::string>& paths, unsigned seed, std::atomic<int>
   std::minstd_rand random(seed);
   uintptr_t last = 0;
   for (int i = 0; i < kLoads && g_wrong.load() == 0; ++i) {
-    std::unique_ptr<Library> library;
-    void (*enter)(testing::Api, int) = nullptr;
-    {
-      Quiet quiet;
-      library = std::make_unique<Library>(paths[random() % paths.size()]);
-      enter = library->Get<void(testing::Api, int)>("enter");
-      *same_place += reinterpret_cast<uintptr_t>(enter) == last;
-      last = reinterpret_cast<uintptr_t>(enter);
-    }
+    const Library library(paths[random() % paths.size()]);
+    auto* enter = library.Get<void(testing::Api, int)>("enter");
+    *same_place += reinterpret_cast<uintptr_t>(enter) == last;
+    last = reinterpret_cast<uintptr_t>(enter);
     for (int k = 0; k < 8; ++k) {
-      Trampoline(enter, &Api, static_cast<int>(random() % 8));
+      const int seed_of_call = static_cast<int>(random() % 8);
+      const Signals allowed(SIG_UNBLOCK);
+      Trampoline(enter, &Api, seed_of_call);
     }
-    {
-      Quiet quiet;
-      CompareSeen();
-      library.reset();
-    }
+    CompareSeen();
   }
 }
 
@@ -278,6 +271,8 @@ TEST(Stress, ThreadsThatLoadAndUnloadUnderSignals) {
   action.sa_flags = SA_RESTART;
   sigaction(SIGUSR1, &action, &old);
 
+  // Inherited by the threads.
+  const Signals blocked(SIG_BLOCK);
   std::atomic<int> same_place{0}, running{kThreads};
   std::vector<std::thread> threads;
   threads.reserve(kThreads);
