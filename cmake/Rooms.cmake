@@ -92,10 +92,6 @@ endfunction()
 set(_absl absl::flat_hash_map absl::flat_hash_set absl::inlined_vector absl::span absl::strings
   absl::hash absl::base)
 
-# Its hot path saves no register. (Frames are found by unwind tables; only the functions that ask for a
-# stack need a frame pointer.)
-set_source_files_properties("${PROJECT_SOURCE_DIR}/stacktrace/capture.cc" PROPERTIES
-  COMPILE_OPTIONS -fomit-frame-pointer)
 hpy_room(stacktrace LINK ${_absl} hpy_libunwind hpy_libdw Threads::Threads)
 hpy_room(handles PUBLIC SEES stacktrace LINK ${_absl})
 # leakdetector gets include/ only because the headers of handles need it.

@@ -18,7 +18,7 @@ class ApiCall {
  public:
   ApiCall(HPyContext* ctx, const SlotInfo& info, const stacktrace::CallSite& site)
       : call_(&DebugContext::From(ctx)->call), info_(info), site_(site) {
-    if (call_ != innermost_call) [[unlikely]] {
+    if (call_ != thread_calls.innermost) [[unlikely]] {
       CheckContext();
     }
   }
@@ -47,7 +47,7 @@ class ApiCall {
   void Close(HPy handle);
 
   // To be called after what may have run Python code: there stacks may have been swapped.
-  void Back() { innermost_call = call_; }
+  void Back() { thread_calls.innermost = call_; }
 
   StoryId Capture() { return state().Capture(*call_, site_); }
 

@@ -59,7 +59,8 @@ namespace {
 
 }  // namespace
 
-void CallScope::End(State& state, Call& call) {
+void CallScope::End(State& state, DebugContext* context) {
+  Call& call = context->call;
   std::vector<Slot*> noted;
   if (call.open > 0 || call.made_records) noted = LeaveBehind(state, call);
   call.log.Clear();
@@ -76,14 +77,9 @@ void CallScope::End(State& state, Call& call) {
   } else {
     Unlink(&call);
   }
-  innermost_call = call.outer;
-  state.GiveBack(context_);
+  thread_calls.innermost = call.outer;
+  state.GiveBack(context);
   if (!noted.empty()) state.long_lived.Note(state, noted);
-}
-
-__attribute__((no_sanitize_address, no_sanitize_thread)) bool CallScope::Holds(
-    const Call* call) const {
-  return *const_cast<const Call* const volatile*>(&call_) == call;
 }
 
 }  // namespace hpy::debug_ctx

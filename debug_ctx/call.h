@@ -21,7 +21,6 @@
 namespace hpy::debug_ctx {
 
 class State;
-class CallScope;
 
 // The handles that a call opened, to find at its end those that it leaves behind. Those that are closed
 // are dropped when the log is full, so that its size follows the number of handles that are open, not of
@@ -35,6 +34,8 @@ class OpenLog {
     PushAtOnce(handle);
   }
   bool full() const { return size_ == capacity_; }
+  // Clear() gives its memory back: not the usual case.
+  bool is_large() const { return capacity_ > kKeep; }
   void PushAtOnce(HPy handle) { handles_[size_++] = handle; }
   // A handle that is about to be closed. Most are the last one that was opened.
   void Pop(HPy handle) {
@@ -46,9 +47,10 @@ class OpenLog {
       if (handles::Slot* slot = table.Resolve(handles_[i])) f(*slot);
     }
   }
+  void ClearSmall() { size_ = 0; }
   void Clear() {
     size_ = 0;
-    if (capacity_ > kKeep) {
+    if (is_large()) {
       handles_.reset();
       capacity_ = 0;
     }
@@ -85,7 +87,9 @@ struct Call {
   State* state = nullptr;
   Call* outer = nullptr;     // the call that was innermost on this thread when this one began
   Call* previous = nullptr;  // the one that began before it on this thread and has not ended
-  const CallScope* scope = nullptr;  // in the frame of the trampoline
+  // In the frame of the trampoline, and holds the address of this call as long as that frame is on the
+  // stack: not while the stack is swapped out.
+  const Call* const* mark = nullptr;
   // Captures end below the trampoline; its callee is the extension's function.
   stacktrace::CaptureLimits limits;
   stacktrace::MemoLimits memo_limits = stacktrace::kNoMemo;  // the same; kNoMemo: ask State
@@ -99,15 +103,16 @@ struct Call {
   std::atomic<uint32_t> refused_reenters{0};
   Leave leave;
   uint64_t first_order = 0;  // handles from this number on were opened since the call began
-  uint64_t first_builder = 0, first_tracker = 0;  // the same for these
-  int64_t open = 0;  // how many of those are open (and of calls inside it)
+  int64_t open = 0;          // how many of those are open (and of calls inside it)
   OpenLog log;
   handles::Slot* arguments = nullptr;  // a run of kArgumentRun slots, or null
+  std::vector<HPy> more_arguments;     // beyond it
   CallStores stores;
   MadeStructs made;
   HeapBufferLog heap_buffers;
-  bool made_records = false;   // whether the next two have entries
-  OpenLog builders, trackers;  // what it opened of them
+  bool made_records = false;                      // whether the next ones hold
+  uint64_t first_builder = 0, first_tracker = 0;  // as `first_order`
+  OpenLog builders, trackers;                     // what it opened of them
   // Mistakes of calls that have no error value: raised when the function returns.
   std::vector<leakdetector::Violation> deferred;
   // The last of them that was only warned of: raised all the same if the function then fails without
@@ -123,10 +128,29 @@ struct Call {
 struct DebugContext {
   HPyContext context;  // first: a pointer to it is one to the whole
   Call call;
-  DebugContext* next_free = nullptr;
   DebugContext* next_made = nullptr;
 
   static DebugContext* From(HPyContext* ctx) { return reinterpret_cast<DebugContext*>(ctx); }
+};
+
+// The contexts that no call uses, in the order in which they were given back.
+class FreeContexts {
+ public:
+  size_t size() const { return tail_ - head_; }
+  DebugContext* front() const { return ring_[head_ & mask_]; }
+  void PopFront() { head_++; }
+  void PushBack(DebugContext* context) { ring_[tail_++ & mask_] = context; }
+  // From now on there is room for so many.
+  void Reserve(size_t count);
+  template <typename F>
+  void ForEach(F f) const {
+    for (size_t i = head_; i != tail_; i++) f(ring_[i & mask_]);
+  }
+
+ private:
+  std::vector<DebugContext*> ring_{nullptr};  // a power of two of them
+  size_t mask_ = 0;
+  size_t head_ = 0, tail_ = 0;
 };
 
 // A function of a type that runs without a context: HPy_tp_traverse or HPy_tp_destroy.
@@ -134,11 +158,16 @@ struct SlotCall {
   HPyCFunction function = nullptr;  // null: none is in progress
   uint64_t object = 0;              // what tells its object from others
   uintptr_t stop_sp = 0;            // captures end below it
-  Call* interrupted = nullptr;      // what innermost_call was
+  Call* interrupted = nullptr;      // what ThreadCalls::innermost was
 };
 
 // What is in progress on this thread.
 struct ThreadCalls {
+  // The innermost call in progress. Null where the API may not be called: in none, while Python
+  // execution is left, and in an HPy_tp_traverse or HPy_tp_destroy. With stacks that are swapped
+  // (greenlets) it may be another than the one that is running: then the walk in innermost.h
+  // corrects it.
+  Call* innermost = nullptr;
   Call* last = nullptr;  // the call that began last; the others follow by Call::previous
   Call* left = nullptr;  // the last call that left Python execution (wrap_leave.cc)
   SlotCall slot;
@@ -150,10 +179,6 @@ struct ThreadCalls {
 #else
 #define HPY_DEBUG_TLS
 #endif
-// The innermost call in progress on this thread. Null where the API may not be called: in none, while
-// Python execution is left, and in an HPy_tp_traverse or HPy_tp_destroy. With stacks that are swapped
-// (greenlets) it may be another than the one that is running: then the walk in innermost.h corrects it.
-extern constinit thread_local Call* innermost_call HPY_DEBUG_TLS;
 extern constinit thread_local ThreadCalls thread_calls HPY_DEBUG_TLS;
 
 }  // namespace hpy::debug_ctx

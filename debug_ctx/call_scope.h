@@ -10,60 +10,57 @@
 
 namespace hpy::debug_ctx {
 
+// `mark` points to a variable of the trampoline, which is none of this object: so this one can be kept
+// in registers.
 class CallScope {
  public:
-  [[gnu::always_inline]] CallScope(State& state, HPyCFunction function, uintptr_t stop_sp)
-      : context_(state.TakeContext()), call_(&context_->call) {
+  [[gnu::always_inline]] CallScope(State& state, HPyCFunction function, uintptr_t stop_sp,
+                                   const Call** mark)
+      : state_(state), context_(state.TakeContext()) {
     Call& call = context_->call;
-    call.outer = innermost_call;
+    *mark = &call;
+    call.mark = mark;
+    call.outer = thread_calls.innermost;
     call.previous = thread_calls.last;
-    call.scope = this;
     call.limits.stop_sp = stop_sp;
     call.limits.callee = reinterpret_cast<uintptr_t>(function);
     state.BeginCaptures(call);
     call.function = state.functions.NumberOf(function);
+    call.pending_before = state.HasException();
     call.in_progress = true;
-    call.pending_before = state.universal->ctx_Err_Occurred(state.universal) != 0;
     call.attention = false;
     call.excused = false;
     call.refused_leaves = 0;
     call.refused_reenters.store(0, std::memory_order_relaxed);
     call.first_order = state.table.next_order();
-    call.first_builder = state.builders.next_order();
-    call.first_tracker = state.trackers.next_order();
     call.open = 0;
-    innermost_call = &call;
+    thread_calls.innermost = &call;
     thread_calls.last = &call;
   }
   [[gnu::always_inline]] ~CallScope() {
     Call& call = context_->call;
-    State& state = *call.state;
     if (call.attention || call.open > 0 || thread_calls.last != &call) [[unlikely]] {
-      End(state, call);
+      End(state_, context_);
     } else {
       thread_calls.last = call.previous;
-      innermost_call = call.outer;
-      call.log.Clear();
+      thread_calls.innermost = call.outer;
+      call.log.ClearSmall();  // a large one asks for attention
       call.in_progress = false;
-      state.GiveBack(context_);
+      state_.GiveBack(context_);
     }
   }
   CallScope(const CallScope&) = delete;
   CallScope& operator=(const CallScope&) = delete;
 
-  HPyContext* context() { return &context_->context; }
-  Call& call() { return context_->call; }
-
-  // Whether the memory of this scope holds that of `call` now: not while the stack that it is on is
-  // swapped out.
-  bool Holds(const Call* call) const;
+  HPyContext* context() const { return &context_->context; }
+  Call& call() const { return context_->call; }
 
  private:
   // The rest of the calls: that leave something behind, or do not end in their turn.
-  void End(State& state, Call& call);
+  static void End(State& state, DebugContext* context);
 
+  State& state_;
   DebugContext* const context_;
-  const Call* const call_;
 };
 
 }  // namespace hpy::debug_ctx

@@ -22,7 +22,7 @@ void ApiCall::CheckContext() {
   ok_ = false;
 
   const SlotCall& slot = thread_calls.slot;
-  if (innermost_call == nullptr && slot.function != nullptr) {
+  if (thread_calls.innermost == nullptr && slot.function != nullptr) {
     OutsideMistake mistake{Kind::kCallInTraverse, {}, &info_, site_};
     mistake.function = state.functions.NumberOf(slot.function);
     const std::string& name = state.functions[mistake.function].name;
@@ -53,7 +53,7 @@ void ApiCall::CheckContext() {
 
   // The stack decides which call is running.
   Call* const running = thread_calls.last != nullptr ? FindInnermost(site_) : nullptr;
-  if (running != nullptr) innermost_call = running;
+  if (running != nullptr) thread_calls.innermost = running;
   if (running == used) {
     ok_ = true;
     return;
@@ -76,8 +76,9 @@ void ApiCall::CheckContext() {
 }
 
 Call* LeftCall() {
-  return innermost_call == nullptr && thread_calls.slot.function == nullptr ? thread_calls.left
-                                                                            : nullptr;
+  return thread_calls.innermost == nullptr && thread_calls.slot.function == nullptr
+             ? thread_calls.left
+             : nullptr;
 }
 
 void ReportLeft(Kind kind, std::string_view what, Call* left, const SlotInfo& info,

@@ -257,7 +257,7 @@ void ReportOurs(State* state, const handles::Located& located, uintptr_t address
   // A handler under ours may call ours again.
   if (g_reported_address.exchange(address) != address || g_reported_pc.exchange(pc) != pc) {
     const WithoutPipeSignal without;
-    const Call* const call = innermost_call;
+    const Call* const call = thread_calls.innermost;
     Fault fault{.state = state,
                 .call = call != nullptr && call->state == state ? call : nullptr,
                 .located = located,

@@ -83,7 +83,9 @@ std::optional<Violation> FindDamage(State& state, const Slot& slot, FoundAt foun
   if (damage == Damage::kNone) return std::nullopt;
   const BufferStory story = *state.buffers.StoryOf(index);
   const Call* const call =
-      innermost_call != nullptr && innermost_call->state == &state ? innermost_call : nullptr;
+      thread_calls.innermost != nullptr && thread_calls.innermost->state == &state
+          ? thread_calls.innermost
+          : nullptr;
 
   Violation violation;
   violation.kind = KindOf(damage);
@@ -129,7 +131,7 @@ std::optional<Violation> FindDamage(State& state, const Slot& slot, FoundAt foun
 }
 
 void ReportDamage(State& state, Violation violation) {
-  Call* const call = innermost_call;
+  Call* const call = thread_calls.innermost;
   if (call == nullptr || call->state != &state || !call->in_progress) {
     return ReportLater(state, std::move(violation));
   }

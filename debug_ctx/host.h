@@ -28,15 +28,21 @@ class Host : public ObjectHost {
  public:
   // A handle of the universal context is the address of the native object plus this: so the
   // trampolines convert arguments without a call. Null stays null.
-  explicit Host(intptr_t native_handle_bias) : bias_(native_handle_bias) {}
+  // `pending`: see pending_exception.
+  using PendingFunction = const void* (*)();
+  Host(intptr_t native_handle_bias, PendingFunction pending)
+      : pending_exception(pending), bias_(native_handle_bias) {}
 
   // Native objects are `void *`, for the type differs with what includes hpy.h.
-  HPy Borrow(void* object) const {
-    return object == nullptr ? HPy_NULL : HPy{reinterpret_cast<intptr_t>(object) + bias_};
-  }
+  HPy Borrow(void* object) const { return object == nullptr ? HPy_NULL : BorrowNotNull(object); }
+  HPy BorrowNotNull(void* object) const { return HPy{reinterpret_cast<intptr_t>(object) + bias_}; }
   void* Native(HPy handle) const {
     return HPy_IsNull(handle) ? nullptr : reinterpret_cast<void*>(handle._i - bias_);
   }
+
+  // Not null while an exception is pending on this thread. Asked twice in each call into an extension: so
+  // neither a context nor a virtual function stands in between.
+  const PendingFunction pending_exception;
 
   // The state of the interpreter that this thread runs. `hint` is that of the context of a loaded
   // library, which is of the interpreter that loaded the file last.

@@ -2,18 +2,20 @@
 //
 // A trampoline is a frame whose CFA is the `stop_sp` of a call in progress. Greenlets run at the same
 // addresses one after the other, their stacks being copied to the heap and back, so several calls can
-// have the same `stop_sp`: which of them is there now says the frame itself, in which its CallScope
-// lies.
+// have the same `stop_sp`: which of them is there now says the frame itself, in which its mark lies.
 #include "debug_ctx/innermost.h"
 
 #include <algorithm>
 #include <vector>
 
-#include "debug_ctx/call_scope.h"
-
 namespace hpy::debug_ctx {
 
 namespace {
+
+// Whether the frame of its trampoline is on the stack now.
+__attribute__((no_sanitize_address, no_sanitize_thread)) bool IsMarked(const Call* call) {
+  return *const_cast<const Call* const volatile*>(call->mark) == call;
+}
 
 enum class Found { kYes, kNo, kUnknown };
 
@@ -30,12 +32,12 @@ Found HasFrame(const stacktrace::CallSite& site, uintptr_t cfa) {
 }  // namespace
 
 Call* FindInnermost(const stacktrace::CallSite& site) {
-  // Those that can be on this stack. The scope of a call in progress lies in memory that exists: a
+  // Those that can be on this stack. The mark of a call in progress lies in memory that exists: a
   // stack that was swapped out is of this thread, or its own.
   std::vector<Call*> calls;
   for (Call* call = thread_calls.last; call != nullptr; call = call->previous) {
-    const auto scope = reinterpret_cast<uintptr_t>(call->scope);
-    if (scope >= site.sp && scope < call->limits.stop_sp && call->scope->Holds(call)) {
+    const auto mark = reinterpret_cast<uintptr_t>(call->mark);
+    if (mark >= site.sp && mark < call->limits.stop_sp && IsMarked(call)) {
       calls.push_back(call);
     }
   }

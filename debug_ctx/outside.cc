@@ -87,7 +87,8 @@ void Write(State& state, Violation violation, Call* call, bool holds_interpreter
 // The call in progress on a thread that holds the interpreter. In a traverse or destroy function there
 // is no innermost call: it is the interrupted one.
 Call* CallInProgress(const State& state) {
-  Call* const call = innermost_call != nullptr ? innermost_call : thread_calls.slot.interrupted;
+  Call* const call =
+      thread_calls.innermost != nullptr ? thread_calls.innermost : thread_calls.slot.interrupted;
   return call != nullptr && call->state == &state ? call : nullptr;
 }
 

@@ -107,7 +107,8 @@ void ApiCall::Close(HPy handle) {
   Slot* slot = s.table.Resolve(handle);
   const Place place{s, *call_, &info_, &site_};
   if (slot != nullptr && static_cast<Origin>(slot->origin) == Origin::kOwned) [[likely]] {
-    const HPy wrapped = s.Close(slot, handle, *call_, Capture(), Ending::kClosed);
+    State::CountClosed(*slot, handle, *call_);
+    const HPy wrapped = s.Close(slot, Capture(), Ending::kClosed);
     s.universal->ctx_Close(s.universal, wrapped);
     return;
   }
@@ -202,8 +203,8 @@ HPy OnInvalidResult(State& state, Call& call, HPy result) {
 void ForceClose(State& state, Slot* slot) {
   Call& call = DebugContext::From(state.root())->call;
   if (slot->is_open() && static_cast<Origin>(slot->origin) == Origin::kOwned) {
-    const HPy wrapped =
-        state.Close(slot, state.table.HandleOf(*slot), call, stacktrace::kNoStack, Ending::kClosed);
+    State::CountClosed(*slot, state.table.HandleOf(*slot), call);
+    const HPy wrapped = state.Close(slot, stacktrace::kNoStack, Ending::kClosed);
     state.universal->ctx_Close(state.universal, wrapped);
     return;
   }

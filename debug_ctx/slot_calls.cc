@@ -18,13 +18,13 @@ void BeginSlot(SlotFrame* frame, HPyCFunction function, const void* object, bool
   slot.object = destroys ? ++thread_calls.destroyed * 2 + 1 : reinterpret_cast<uintptr_t>(object);
   // The function's own frame ends at or below the record.
   slot.stop_sp = reinterpret_cast<uintptr_t>(frame) + 1;
-  slot.interrupted = innermost_call;
-  innermost_call = nullptr;
+  slot.interrupted = thread_calls.innermost;
+  thread_calls.innermost = nullptr;
 }
 
 void EndSlot(const SlotFrame* frame) {
   SlotCall& slot = thread_calls.slot;
-  innermost_call = slot.interrupted;
+  thread_calls.innermost = slot.interrupted;
   std::memcpy(static_cast<void*>(&slot), frame, sizeof(slot));
 }
 

@@ -2,6 +2,7 @@
 #include "debug_ctx/state.h"
 
 #include <algorithm>
+#include <bit>
 #include <mutex>
 #include <new>
 #include <optional>
@@ -37,7 +38,6 @@ State* State::only_ = nullptr;
 DebugContext* State::contexts_made_ = nullptr;
 const _HPyInterpreter* State::only_interpreter_ = nullptr;
 
-constinit thread_local Call* innermost_call = nullptr;
 constinit thread_local ThreadCalls thread_calls;
 
 void OpenLog::Compact(const handles::HandleTable& table) {
@@ -63,6 +63,7 @@ State::State(Host& h, HPyContext* u, leakdetector::FrameFilter f)
       builders(kMaxOthers, nullptr, nullptr, first_generation),
       trackers(kMaxOthers, nullptr, nullptr, first_generation),
       filter(std::move(f)) {
+  UpdateMemoDepth();
   HPyContext& ctx = root_.context;
   ctx.name = "HPy Debug Mode ABI (CPython backend)";
   ctx._private = this;
@@ -87,18 +88,23 @@ State::~State() {
 
 void State::Renew(State* state, HPyContext* universal, leakdetector::FrameFilter filter) {
   Host& host = state->host;
-  DebugContext* const head = state->free_head_;
-  DebugContext* const tail = state->free_tail_;
-  const int count = state->free_count_;
+  const FreeContexts contexts = std::move(state->free_);
   state->~State();
   new (state) State(host, universal, std::move(filter));
-  for (DebugContext* context = head; context != nullptr; context = context->next_free) {
-    context->context = state->root_.context;
-  }
-  state->free_head_ = head;
-  state->free_tail_ = tail;
-  state->free_count_ = count;
-  state->contexts_ = count;
+  contexts.ForEach([&](DebugContext* context) { context->context = state->root_.context; });
+  state->free_ = contexts;
+  state->contexts_ = contexts.size();
+}
+
+void FreeContexts::Reserve(size_t count) {
+  if (count <= ring_.size()) return;
+  std::vector<DebugContext*> larger(std::bit_ceil(count));
+  size_t size = 0;
+  ForEach([&](DebugContext* context) { larger[size++] = context; });
+  ring_ = std::move(larger);
+  mask_ = ring_.size() - 1;
+  head_ = 0;
+  tail_ = size;
 }
 
 State& State::FindOfInterpreter() {
@@ -110,19 +116,19 @@ State& State::FindOfInterpreter() {
 }
 
 DebugContext* State::TakeOtherContext() {
-  DebugContext* context = free_head_;
-  if (free_count_ > kContextsBetweenUses) {
-    free_head_ = context->next_free;
-    free_count_--;
+  if (free_.size() > kContextsBetweenUses) {
+    DebugContext* const context = free_.front();
+    free_.PopFront();
     // What traces the root context (trace.h) changes it, and serves calls that begin from then on.
     context->context = root_.context;
-  } else {
-    context = new DebugContext();
-    contexts_++;
-    context->next_made = std::exchange(contexts_made_, context);
-    context->context = root_.context;
-    context->call.state = this;
+    return context;
   }
+  free_.Reserve(contexts_ + 1);
+  auto* context = new DebugContext();
+  contexts_++;
+  context->next_made = std::exchange(contexts_made_, context);
+  context->context = root_.context;
+  context->call.state = this;
   return context;
 }
 
@@ -137,12 +143,14 @@ HPy State::OpenAt(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp, uintptr_t
       return handle;
     }
   }
-  return OpenElsewhere(call, wrapped, {pc, sp, fp});
+  return OpenElsewhere(call, wrapped, pc, sp, fp);
 }
 
-[[gnu::noinline]] HPy State::OpenElsewhere(Call& call, HPy wrapped,
-                                           const stacktrace::CallSite& site) {
+// Its parameters are those of OpenAt(), so that it is called in tail position.
+[[gnu::cold, gnu::noinline]] HPy State::OpenElsewhere(Call& call, HPy wrapped, uintptr_t pc,
+                                                      uintptr_t sp, uintptr_t fp) {
   if (HPy_IsNull(wrapped)) return HPy_NULL;
+  const stacktrace::CallSite site{pc, sp, fp};
   State& state = *call.state;
   const HPy handle = state.table.Open(wrapped, state.Capture(call, site), call.function);
   if (HPy_IsNull(handle)) {
@@ -151,25 +159,30 @@ HPy State::OpenAt(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp, uintptr_t
     return HPy_NULL;
   }
   call.log.Push(handle, state.table);
+  call.attention |= call.log.is_large();
   call.open++;
   return handle;
 }
 
 HPy State::OpenRecord(handles::HandleTable& records, void* record, Call& call,
                       const stacktrace::CallSite& site) {
+  if (call.in_progress && !call.made_records) {
+    call.first_builder = builders.next_order();
+    call.first_tracker = trackers.next_order();
+    call.made_records = call.attention = true;
+  }
   const HPy handle =
       records.Open(HPy{reinterpret_cast<intptr_t>(record)}, Capture(call, site), call.function);
   if (!HPy_IsNull(handle) && call.in_progress) {
     OpenLog& log = &records == &builders ? call.builders : call.trackers;
     log.Push(handle, records);
-    call.made_records = call.attention = true;
   }
   return handle;
 }
 
 HPy State::CloseWithMore(Slot* slot, StoryId story, Ending ending) {
   const HPy wrapped = slot->wrapped();
-  const bool keep = keep_closed;
+  const bool keep = keep_closed_;
   CloseSlot(slot, story, ending, keep);
   return keep ? universal->ctx_Dup(universal, wrapped) : wrapped;
 }
@@ -225,8 +238,22 @@ void State::QueueArguments() {
   table.QueueRuns(runs, kArgumentRun);
 }
 
+void State::SetStackDepth(int depth) {
+  settings.stack_depth = depth;
+  UpdateMemoDepth();
+}
+
+void State::KeepClosed(bool keep) {
+  keep_closed_ = keep;
+  UpdateMemoDepth();
+}
+
+void State::UpdateMemoDepth() {
+  memo_depth_ = keep_closed_ ? 0 : stacktrace::PackLimits(0, settings.stack_depth);
+}
+
 void State::ReleaseKept() {
-  keep_closed = false;
+  KeepClosed(false);
   table.ForEachKept([this](Slot& slot) {
     const HPy wrapped = slot.wrapped();
     slot.kept = 0;

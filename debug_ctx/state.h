@@ -41,15 +41,12 @@ class State {
   // Replaces a state by a new one at the same address. No call may be in progress in it. What it kept
   // of objects is forgotten, not released: they ended with their interpreter.
   static void Renew(State* state, HPyContext* universal, leakdetector::FrameFilter filter);
-  bool HasCallsInProgress() const { return contexts_ != free_count_; }
+  bool HasCallsInProgress() const { return contexts_ != free_.size(); }
 
   // The state of the interpreter that runs, for a call through a context of this one.
-  State& OfInterpreter() {
-    if (this == only_ && OnlyInterpreter() == only_interpreter_) [[likely]] {
-      return *this;
-    }
-    return FindOfInterpreter();
-  }
+  State& OfInterpreter() { return IsOfInterpreter() ? *this : FindOfInterpreter(); }
+  // The usual case: that it is this one, and is known to be. False where OfInterpreter() has to be asked.
+  bool IsOfInterpreter() const { return this == only_ && OnlyInterpreter() == only_interpreter_; }
   // The host's answer to it may change from now on.
   static void ForgetOnly() { only_ = nullptr; }
 
@@ -57,28 +54,24 @@ class State {
   HPyContext* root() { return &root_.context; }
 
   DebugContext* TakeContext() {
-    DebugContext* const context = free_head_;
-    if (free_count_ <= kContextsBetweenUses || context->context._private != root_.context._private)
+    DebugContext* const context = free_.front();
+    if (free_.size() <= kContextsBetweenUses || context->context._private != root_.context._private)
         [[unlikely]] {
       return TakeOtherContext();
     }
-    free_head_ = context->next_free;
-    free_count_--;
+    free_.PopFront();
     return context;
   }
-  void GiveBack(DebugContext* context) {
-    context->next_free = nullptr;
-    (free_count_++ == 0 ? free_head_ : free_tail_->next_free) = context;
-    free_tail_ = context;
-  }
-  // Its captures, with the limits that it has, as the settings are now.
+  void GiveBack(DebugContext* context) { free_.PushBack(context); }
+  // Its captures, with the stop and the callee that it has, as the settings are now.
   void BeginCaptures(Call& call) const {
-    const int depth = settings.stack_depth;
-    call.limits.max_frames = depth;
-    call.memo_limits = depth == 0 || keep_closed
-                           ? stacktrace::kNoMemo
-                           : stacktrace::PackLimits(call.limits.stop_sp, depth);
+    call.limits.max_frames = settings.stack_depth;
+    call.memo_limits = stacktrace::PackLimits(call.limits.stop_sp, 0) | memo_depth_;
   }
+  void SetStackDepth(int depth);
+
+  // Whether an exception is pending on this thread.
+  bool HasException() const { return host.pending_exception() != nullptr; }
 
   // Wraps a handle of the universal context that the extension is going to own. Null stays null; null
   // with MemoryError set when the table is full.
@@ -93,12 +86,14 @@ class State {
     call.open--;
     call.log.Pop(handle);
   }
-  // Ends the handle of an open slot that the extension owned and returns what it wrapped, which the
-  // caller owns now.
-  [[gnu::always_inline]] HPy Close(handles::Slot* slot, HPy handle, Call& call, StoryId story,
-                                   handles::Ending ending) {
-    CountClosed(*slot, handle, call);
-    if (slot->has_buffer || keep_closed) [[unlikely]] {
+  // The same at the return of the call, where the log is not needed any more.
+  static void CountReturned(const handles::Slot& slot, Call& call) {
+    if (slot.order >= call.first_order) call.open--;
+  }
+  // Ends the handle of an open slot that the extension owned, which was counted, and returns what it
+  // wrapped, which the caller owns now.
+  [[gnu::always_inline]] HPy Close(handles::Slot* slot, StoryId story, handles::Ending ending) {
+    if (slot->has_buffer || keep_closed_) [[unlikely]] {
       return CloseWithMore(slot, story, ending);
     }
     const HPy wrapped = slot->wrapped();
@@ -130,6 +125,9 @@ class State {
   // Closes the handle of an open slot in the table, and what hangs on it.
   void CloseSlot(handles::Slot* slot, StoryId story, handles::Ending ending, bool keep);
 
+  // Whether closed handles keep their reference until reuse: only for the older hooks.
+  bool keeps_closed() const { return keep_closed_; }
+  void KeepClosed(bool keep);
   // Releases the objects that closed handles kept for an older hook, and keeps no more.
   void ReleaseKept();
 
@@ -167,25 +165,26 @@ class State {
   LongLived long_lived;
   uint64_t violations = 0;  // reported since the start, leaks not counted
   Outside outside;
-  // Closed handles keep their reference until reuse: only for the older hooks.
-  bool keep_closed = false;
 
  private:
   static void Drop(void* state, handles::Slot& slot);
   DebugContext* TakeOtherContext();
-  static HPy OpenElsewhere(Call& call, HPy wrapped, const stacktrace::CallSite& site);
+  static HPy OpenElsewhere(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp, uintptr_t fp);
   HPy CloseWithMore(handles::Slot* slot, StoryId story, handles::Ending ending);
 
   // A context that was given back is found to be stale in the 64 calls that follow at least.
-  static constexpr int kContextsBetweenUses = 64;
+  static constexpr size_t kContextsBetweenUses = 64;
 
   DebugContext root_;
-  DebugContext* free_head_ = nullptr;
-  DebugContext* free_tail_ = nullptr;
-  int free_count_ = 0;
-  int contexts_ = 0;                    // of this state
+  FreeContexts free_;
+  size_t contexts_ = 0;                 // of this state
   static DebugContext* contexts_made_;  // all of the process, by next_made
   bool arguments_queued_ = false;
+  bool keep_closed_ = false;
+  // The depth of captures that are to be looked for in the memo, in its place in the limits. 0 where the
+  // memo is not to be asked: no entry has that depth.
+  stacktrace::MemoLimits memo_depth_ = 0;
+  void UpdateMemoDepth();
 
   // The last answer to OfInterpreter(), and the only interpreter that there was then.
   static State* only_;

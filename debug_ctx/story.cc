@@ -102,9 +102,11 @@ void TellStory(const Place& place, const HandleTable& table, HPy handle, Violati
   }
   if (constant) return;
   // A handle of this very call was opened, and closed, while these Python frames were in progress.
-  const uint64_t first = &table == &state.builders   ? place.call.first_builder
-                         : &table == &state.trackers ? place.call.first_tracker
-                                                     : place.call.first_order;
+  const Call& call = place.call;
+  const uint64_t first = &table == &state.table      ? call.first_order
+                         : !call.made_records        ? UINT64_MAX
+                         : &table == &state.builders ? call.first_builder
+                                                     : call.first_tracker;
   const bool of_this_call = slot->order >= first && violation->at.has_value();
   violation->opened = OpenedStack(state, *slot);
   if (of_this_call && violation->opened->python.empty()) {

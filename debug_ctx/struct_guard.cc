@@ -104,7 +104,7 @@ void StructGuards::Check(HPy object, const MadeStruct* made, Call* call) {
                           "' object was changed, at offset " +
                           std::to_string(place.struct_size + first) + " of a struct of " +
                           std::to_string(place.struct_size) + " bytes");
-  const Call* const in_progress = call != nullptr ? call : innermost_call;
+  const Call* const in_progress = call != nullptr ? call : thread_calls.innermost;
   violation.at.emplace();
   if (in_progress != nullptr) violation.at = FunctionStack(state_, in_progress->function);
   if (state_.settings.python_stacks) {

@@ -1,11 +1,12 @@
 // The way from the interpreter into an extension's function: arguments become debug handles of the call,
 // the function gets a context that is this call's alone, and its result is taken back.
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <memory>
 #include <type_traits>
 #include <utility>
 
-#include "absl/container/inlined_vector.h"
 #include "debug_ctx/call_scope.h"
 #include "debug_ctx/report.h"
 #include "debug_ctx/results.h"
@@ -21,83 +22,101 @@ using handles::Slot;
 
 namespace {
 
+// What is rarely needed of Arguments: functions of their own, so that its objects stay in registers.
+
+// A handle of an argument for which there is no slot in the call's run. Null when the table is full.
+[[gnu::cold, gnu::noinline]] HPy OpenMore(State& state, Call& call, HPy borrowed) {
+  const HPy handle =
+      state.table.Open(borrowed, stacktrace::kNoStack, call.function, Origin::kArgument);
+  if (!HPy_IsNull(handle)) call.more_arguments.push_back(handle);
+  return handle;
+}
+
+void CloseArgument(State& state, Slot* slot) {
+  if (!slot->is_open()) return;  // null, or an older hook let the extension close it
+  const bool keep = state.keeps_closed();
+  if (keep) state.universal->ctx_Dup(state.universal, slot->wrapped());
+  state.CloseSlot(slot, stacktrace::kNoStack, Ending::kClosed, keep);
+}
+
+// Closes the arguments from `slot` on, whatever they are.
+[[gnu::cold, gnu::noinline]] void CloseRest(State& state, Call& call, Slot* slot, Slot* end) {
+  for (; slot != end; slot++) CloseArgument(state, slot);
+  for (HPy handle : std::exchange(call.more_arguments, {})) {
+    if (Slot* more = state.table.Resolve(handle)) CloseArgument(state, more);
+  }
+  if (state.buffers.needs_flush()) state.buffers.Flush();
+}
+
+// A run that is always full, for calls that have none.
+constinit Slot no_run{};
+
 // The argument handles of one call: opened from left to right, closed in that order after the call.
 class Arguments {
  public:
-  [[gnu::always_inline]] Arguments(State& state, Call& call) : state_(state), call_(call) {
-    if (call.arguments == nullptr || HandleTable::IsWornOut(*call.arguments)) [[unlikely]] {
-      call.arguments = state.arguments_queued() ? nullptr : state.table.TakeRun(kArgumentRun);
-    }
-    next_ = call.arguments;
-    end_ = next_ == nullptr ? nullptr : next_ + kArgumentRun;
-  }
+  [[gnu::always_inline]] Arguments(State& state, Call& call)
+      : state_(state),
+        call_(call),
+        first_(RunOf(state, call)),
+        end_(first_ == &no_run ? first_ : first_ + kArgumentRun),
+        opener_(state.table, first_, call.function) {}
   [[gnu::always_inline]] ~Arguments() {
-    const Slot* const end = next_;
-    for (Slot* slot = call_.arguments; slot != end; slot++) {
-      if (slot->has_buffer || state_.keep_closed || !slot->is_open()) [[unlikely]] {
-        CloseArgument(state_, slot);
-      } else {
-        state_.table.CloseInRun(slot);
+    Slot* slot = first_;
+    Slot* const next = opener_.next();
+    if (!state_.keeps_closed()) [[likely]] {
+      while (slot != next && slot->is_open() && !slot->has_buffer) {
+        state_.table.CloseInRun(slot++);
       }
     }
-    if (!more_.empty()) [[unlikely]] {
-      CloseMore();
-    }
-    if (state_.buffers.needs_flush()) [[unlikely]] {
-      state_.buffers.Flush();
+    // In a full run there may be more.
+    if (slot != next || next == end_) [[unlikely]] {
+      CloseRest(state_, call_, slot, next);
     }
   }
   Arguments(const Arguments&) = delete;
   Arguments& operator=(const Arguments&) = delete;
 
   // Borrows the caller's reference. Null stays null.
-  [[gnu::always_inline]] HPy Open(HPy borrowed) {
-    if (HPy_IsNull(borrowed)) [[unlikely]] {
+  [[gnu::always_inline]] HPy Open(cpy_PyObject* object) {
+    if (object == nullptr) [[unlikely]] {
       return HPy_NULL;
     }
-    if (next_ == end_) [[unlikely]] {
-      return OpenMore(borrowed);
+    const HPy borrowed = state_.host.BorrowNotNull(object);
+    if (opener_.next() == end_) [[unlikely]] {
+      opener_.Done();
+      const HPy handle = OpenMore(state_, call_, borrowed);
+      opener_.Resume();
+      failed_ |= HPy_IsNull(handle);
+      return handle;
     }
-    return state_.table.OpenInRun(next_++, borrowed, call_.function);
+    return opener_.Open(borrowed);
   }
-  [[gnu::always_inline]] HPy Open(cpy_PyObject* object) { return Open(state_.host.Borrow(object)); }
   template <typename T>
   T Open(T plain) {
     return plain;
   }
 
-  // Some could not be opened: the table is full.
-  bool failed() const { return failed_; }
+  // To be called when all are open. False if some could not be opened, for the table is full.
+  [[nodiscard]] bool Done() {
+    opener_.Done();
+    return !failed_;
+  }
 
  private:
-  [[gnu::noinline]] HPy OpenMore(HPy borrowed) {
-    const HPy handle =
-        state_.table.Open(borrowed, stacktrace::kNoStack, call_.function, Origin::kArgument);
-    if (HPy_IsNull(handle)) {
-      failed_ = true;
-      return handle;
+  [[gnu::always_inline]] static Slot* RunOf(State& state, Call& call) {
+    if (call.arguments != nullptr && !HandleTable::IsWornOut(*call.arguments)) [[likely]] {
+      return call.arguments;
     }
-    more_.push_back(handle);
-    return handle;
-  }
-  [[gnu::noinline]] void CloseMore() {
-    for (HPy handle : more_) {
-      if (Slot* slot = state_.table.Resolve(handle)) CloseArgument(state_, slot);
-    }
-  }
-  [[gnu::noinline]] static void CloseArgument(State& state, Slot* slot) {
-    if (!slot->is_open()) return;  // an older hook let the extension close it
-    const bool keep = state.keep_closed;
-    if (keep) state.universal->ctx_Dup(state.universal, slot->wrapped());
-    state.CloseSlot(slot, stacktrace::kNoStack, Ending::kClosed, keep);
+    call.arguments = state.arguments_queued() ? nullptr : state.table.TakeRun(kArgumentRun);
+    return call.arguments != nullptr ? call.arguments : &no_run;
   }
 
   State& state_;
   Call& call_;
-  Slot* next_;  // of the call's run
-  Slot* end_;
+  Slot* const first_;  // of the call's run
+  Slot* const end_;
+  HandleTable::RunOpener opener_;
   bool failed_ = false;
-  absl::InlinedVector<HPy, 8> more_;  // beyond it
 };
 
 // Through void (*)(): both compilers take that as a cast that is meant.
@@ -119,10 +138,11 @@ using Converted = std::conditional_t<std::is_same_v<T, cpy_PyObject*>, HPy, T>;
   if (call.attention && !call.made.empty()) state.guards.CheckReturn(call);
   if (!HPy_IsNull(result)) {
     Slot* slot = state.table.Resolve(result);
-    if (slot != nullptr && slot->is_owned()) [[likely]] {
-      taken = state.Close(slot, result, call, stacktrace::kNoStack, Ending::kReturned);
-    } else {
+    if (slot == nullptr || !slot->is_owned()) [[unlikely]] {
       taken = OnInvalidResult(state, call, result);
+    } else {
+      State::CountReturned(*slot, call);
+      taken = state.Close(slot, stacktrace::kNoStack, Ending::kReturned);
     }
   }
   if (MustGiveUp(state, call, HPy_IsNull(taken), silent)) [[unlikely]] {
@@ -154,15 +174,17 @@ Native<R> Failed(State& state) {
   }
 }
 
-// Calls `function` with R(HPyContext *, converted arguments...). Must be a frame of its own: captures
-// stop at it.
+// Calls `function` with R(HPyContext *, converted arguments...). This and the next ones are part of the
+// frame of the trampoline, at which captures stop.
 template <typename R, Silent silent = Silent::kNever, typename... A>
-[[gnu::noinline]] Native<R> Invoke(State& state, HPyCFunction function, A... arguments) {
-  CallScope scope(state, function, reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa()));
+[[gnu::always_inline]] inline Native<R> Invoke(State& state, HPyCFunction function,
+                                               A... arguments) {
+  const debug_ctx::Call* mark;
+  CallScope scope(state, function, reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa()), &mark);
   Arguments handles(state, scope.call());
   // Braces: opened from left to right.
   std::tuple<Converted<A>...> converted{handles.Open(arguments)...};
-  if (handles.failed()) return Failed<R>(state);
+  if (!handles.Done()) return Failed<R>(state);
   const R result = std::apply(
       [&](auto... c) {
         return As<R (*)(HPyContext*, Converted<A>...)>(function)(scope.context(), c...);
@@ -173,11 +195,12 @@ template <typename R, Silent silent = Silent::kNever, typename... A>
 
 // The same for functions without a result: what was deferred cannot be raised, only reported.
 template <typename... A>
-[[gnu::noinline]] void InvokeVoid(State& state, HPyCFunction function, A... arguments) {
-  CallScope scope(state, function, reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa()));
+[[gnu::always_inline]] inline void InvokeVoid(State& state, HPyCFunction function, A... arguments) {
+  const debug_ctx::Call* mark;
+  CallScope scope(state, function, reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa()), &mark);
   Arguments handles(state, scope.call());
   std::tuple<Converted<A>...> converted{handles.Open(arguments)...};
-  if (handles.failed()) return;
+  if (!handles.Done()) return;
   std::apply(
       [&](auto... c) {
         As<void (*)(HPyContext*, Converted<A>...)>(function)(scope.context(), c...);
@@ -189,10 +212,11 @@ template <typename... A>
 // Functions that take an array of arguments: (ctx, self, args, nargs, rest...). `values` is the whole
 // length of the array, which with keywords is more than nargs.
 template <typename R, typename Count, typename... Rest>
-[[gnu::noinline]] Native<R> InvokeArray(State& state, HPyCFunction function, cpy_PyObject* self,
-                                        cpy_PyObject* const* args, Count nargs, size_t values,
-                                        Rest... rest) {
-  CallScope scope(state, function, reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa()));
+[[gnu::always_inline]] inline Native<R> InvokeArray(State& state, HPyCFunction function,
+                                                    cpy_PyObject* self, cpy_PyObject* const* args,
+                                                    Count nargs, size_t values, Rest... rest) {
+  const debug_ctx::Call* mark;
+  CallScope scope(state, function, reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa()), &mark);
   Arguments handles(state, scope.call());
   const HPy self_handle = handles.Open(self);
   HPy few[kArgumentRun];
@@ -204,7 +228,7 @@ template <typename R, typename Count, typename... Rest>
   }
   for (size_t i = 0; i < values; i++) array[i] = handles.Open(args[i]);
   std::tuple<Converted<Rest>...> converted{handles.Open(rest)...};
-  if (handles.failed()) return Failed<R>(state);
+  if (!handles.Done()) return Failed<R>(state);
   const R result = std::apply(
       [&](auto... c) {
         return As<R (*)(HPyContext*, HPy, const HPy*, Count, Converted<Rest>...)>(function)(
@@ -220,7 +244,8 @@ size_t KeywordCount(State& state, cpy_PyObject* kwnames) {
   return static_cast<size_t>(universal->ctx_Length(universal, state.host.Borrow(kwnames)));
 }
 
-void CallKeywords(State& state, HPyCFunction function, _HPyFunc_args_KEYWORDS& a) {
+[[gnu::always_inline]] inline void CallKeywords(State& state, HPyCFunction function,
+                                                _HPyFunc_args_KEYWORDS& a) {
   constexpr size_t kArgumentsOffset = size_t{1} << (8 * sizeof(size_t) - 1);  // of vectorcall
   const size_t nargs = a.nargsf & ~kArgumentsOffset;
   a.result = InvokeArray<HPy, size_t>(state, function, a.self, a.args, nargs,
@@ -229,7 +254,7 @@ void CallKeywords(State& state, HPyCFunction function, _HPyFunc_args_KEYWORDS& a
 
 // HPy_tp_new and HPy_tp_init get their positional arguments in a tuple.
 template <typename R, typename Args>
-void CallWithTuple(State& state, HPyCFunction function, Args& a) {
+[[gnu::always_inline]] inline void CallWithTuple(State& state, HPyCFunction function, Args& a) {
   HPy_ssize_t nargs = 0;
   auto* const items = reinterpret_cast<cpy_PyObject* const*>(state.host.TupleItems(a.args, &nargs));
   a.result = InvokeArray<R, HPy_ssize_t>(state, function, a.self, items, nargs,
@@ -241,10 +266,11 @@ void CallGetBuffer(State& state, HPyCFunction function, _HPyFunc_args_GETBUFFERP
   HPy_buffer buffer = {};
   HPy owner = HPy_NULL;
   [&]() __attribute__((noinline)) {
-    CallScope scope(state, function, reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa()));
+    const debug_ctx::Call* mark;
+    CallScope scope(state, function, reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa()), &mark);
     Arguments handles(state, scope.call());
     const HPy self = handles.Open(a.self);
-    if (handles.failed()) {
+    if (!handles.Done()) {
       a.result = Failed<int>(state);
       return;
     }
@@ -271,87 +297,110 @@ void CallGetBuffer(State& state, HPyCFunction function, _HPyFunc_args_GETBUFFERP
 void CallReleaseBuffer(State& state, HPyCFunction function, _HPyFunc_args_RELEASEBUFFERPROC& a) {
   HPy_buffer buffer;
   std::memcpy(&buffer, static_cast<const void*>(a.view), sizeof(buffer));
-  const HPy owner = state.host.Borrow(reinterpret_cast<void*>(buffer.obj._i));
-  CallScope scope(state, function, reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa()));
+  const debug_ctx::Call* mark;
+  CallScope scope(state, function, reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa()), &mark);
   Arguments handles(state, scope.call());
   const HPy self = handles.Open(a.self);
-  buffer.obj = handles.Open(owner);
-  if (handles.failed()) return;
+  buffer.obj = handles.Open(reinterpret_cast<cpy_PyObject*>(buffer.obj._i));
+  if (!handles.Done()) return;
   As<HPyFunc_releasebufferproc>(function)(scope.context(), self, &buffer);
   Conclude(state, scope.call());
 }
 
+// The frame of the trampoline of a signature. Numbers that no signature has are a fatal error of the
+// universal context, as are the two that are never dispatched.
+template <HPyFunc_Signature signature>
+void CallAs(State& state, HPyCFunction f, void* args) {
+  state.universal->ctx_CallRealFunctionFromTrampoline(state.universal, signature, f, args);
+}
+
+// One that is declared here and not defined below does not link.
+#define HPY_SIGNATURE(value, NAME, ...) \
+  template <>                           \
+  [[gnu::noinline]] void CallAs<HPyFunc_##NAME>(State&, HPyCFunction, void*);
+#include "hpy/abi/signatures.inc"
+
+#define HPY_CALL_AS(NAME, call)                                            \
+  template <>                                                              \
+  void CallAs<HPyFunc_##NAME>(State & state, HPyCFunction f, void* args) { \
+    auto& a = *static_cast<_HPyFunc_args_##NAME*>(args);                   \
+    call;                                                                  \
+  }
+HPY_CALL_AS(NOARGS, (a.result = Invoke<HPy>(state, f, a.self)))
+HPY_CALL_AS(O, (a.result = Invoke<HPy>(state, f, a.self, a.arg)))
+HPY_CALL_AS(VARARGS, (a.result = InvokeArray<HPy, size_t>(state, f, a.self, a.args,
+                                                          static_cast<size_t>(a.nargs),
+                                                          static_cast<size_t>(a.nargs))))
+HPY_CALL_AS(KEYWORDS, CallKeywords(state, f, a))
+HPY_CALL_AS(INITPROC, CallWithTuple<int>(state, f, a))
+HPY_CALL_AS(NEWFUNC, CallWithTuple<HPy>(state, f, a))
+HPY_CALL_AS(GETBUFFERPROC, CallGetBuffer(state, f, a))
+HPY_CALL_AS(RELEASEBUFFERPROC, CallReleaseBuffer(state, f, a))
+HPY_CALL_AS(UNARYFUNC, (a.result = Invoke<HPy>(state, f, a.arg0)))
+HPY_CALL_AS(BINARYFUNC, (a.result = Invoke<HPy>(state, f, a.arg0, a.arg1)))
+HPY_CALL_AS(TERNARYFUNC, (a.result = Invoke<HPy>(state, f, a.arg0, a.arg1, a.arg2)))
+HPY_CALL_AS(INQUIRY, (a.result = Invoke<int>(state, f, a.arg0)))
+HPY_CALL_AS(LENFUNC, (a.result = Invoke<HPy_ssize_t>(state, f, a.arg0)))
+HPY_CALL_AS(SSIZEARGFUNC, (a.result = Invoke<HPy>(state, f, a.arg0, a.arg1)))
+HPY_CALL_AS(SSIZESSIZEARGFUNC, (a.result = Invoke<HPy>(state, f, a.arg0, a.arg1, a.arg2)))
+HPY_CALL_AS(SSIZEOBJARGPROC, (a.result = Invoke<int>(state, f, a.arg0, a.arg1, a.arg2)))
+HPY_CALL_AS(SSIZESSIZEOBJARGPROC,
+            (a.result = Invoke<int>(state, f, a.arg0, a.arg1, a.arg2, a.arg3)))
+HPY_CALL_AS(OBJOBJARGPROC, (a.result = Invoke<int>(state, f, a.arg0, a.arg1, a.arg2)))
+HPY_CALL_AS(FREEFUNC, InvokeVoid(state, f, a.arg0))
+HPY_CALL_AS(GETATTRFUNC, (a.result = Invoke<HPy>(state, f, a.arg0, a.arg1)))
+HPY_CALL_AS(GETATTROFUNC, (a.result = Invoke<HPy>(state, f, a.arg0, a.arg1)))
+HPY_CALL_AS(SETATTRFUNC, (a.result = Invoke<int>(state, f, a.arg0, a.arg1, a.arg2)))
+HPY_CALL_AS(SETATTROFUNC, (a.result = Invoke<int>(state, f, a.arg0, a.arg1, a.arg2)))
+HPY_CALL_AS(REPRFUNC, (a.result = Invoke<HPy>(state, f, a.arg0)))
+HPY_CALL_AS(HASHFUNC, (a.result = Invoke<HPy_hash_t, Silent::kAllowed>(state, f, a.arg0)))
+HPY_CALL_AS(RICHCMPFUNC, (a.result = Invoke<HPy>(state, f, a.arg0, a.arg1, a.arg2)))
+HPY_CALL_AS(GETITERFUNC, (a.result = Invoke<HPy>(state, f, a.arg0)))
+HPY_CALL_AS(ITERNEXTFUNC, (a.result = Invoke<HPy, Silent::kAllowed>(state, f, a.arg0)))
+HPY_CALL_AS(DESCRGETFUNC, (a.result = Invoke<HPy>(state, f, a.arg0, a.arg1, a.arg2)))
+HPY_CALL_AS(DESCRSETFUNC, (a.result = Invoke<int>(state, f, a.arg0, a.arg1, a.arg2)))
+HPY_CALL_AS(GETTER, (a.result = Invoke<HPy>(state, f, a.arg0, a.arg1)))
+HPY_CALL_AS(SETTER, (a.result = Invoke<int>(state, f, a.arg0, a.arg1, a.arg2)))
+HPY_CALL_AS(OBJOBJPROC, (a.result = Invoke<int>(state, f, a.arg0, a.arg1)))
+HPY_CALL_AS(DESTRUCTOR, InvokeVoid(state, f, a.arg0))
+// Filled as an _HPyFunc_args_UNARYFUNC, which has the same layout.
+HPY_CALL_AS(MOD_CREATE, (a.result = Invoke<HPy>(state, f, a.spec)))
+// No handles, no context: as in the universal context.
+HPY_CALL_AS(TRAVERSEPROC, CheckedTraverse(state, f, a))
+#undef HPY_CALL_AS
+template <>
+void CallAs<HPyFunc_CAPSULE_DESTRUCTOR>(State& state, HPyCFunction f, void* args) {
+  const bool pending_before = state.HasException();
+  state.universal->ctx_CallRealFunctionFromTrampoline(state.universal, HPyFunc_CAPSULE_DESTRUCTOR,
+                                                      f, args);
+  CheckCapsuleDestructor(state, f, pending_before);
+}
+
+template <size_t... number>
+constexpr auto MakeCallers(std::index_sequence<number...>) {
+  return std::array{&CallAs<static_cast<HPyFunc_Signature>(number)>...};
+}
+constexpr auto kCallers =
+    MakeCallers(std::make_index_sequence<static_cast<size_t>(_HPyFunc_Signature_END) + 1>());
+
+// Where several interpreters use hpy, or the only one is another than before; or a number that is none.
+[[gnu::cold, gnu::noinline]] void CallElsewhere(State& hint, HPyFunc_Signature signature,
+                                                HPyCFunction f, void* args) {
+  const size_t number = std::min(static_cast<size_t>(signature), kCallers.size() - 1);
+  kCallers[number](hint.OfInterpreter(), f, args);
+}
+
 }  // namespace
 
+// All that it calls is called in tail position: it has no frame.
 void Wrapper<table::Slot_ctx_CallRealFunctionFromTrampoline>::Call(HPyContext* ctx,
                                                                    HPyFunc_Signature signature,
                                                                    HPyCFunction f, void* args) {
-  State& state = DebugContext::From(ctx)->call.state->OfInterpreter();
-  switch (signature) {
-#define HPY_CASE(SIGNATURE, call)                             \
-  case HPyFunc_##SIGNATURE: {                                 \
-    auto& a = *static_cast<_HPyFunc_args_##SIGNATURE*>(args); \
-    call;                                                     \
-    return;                                                   \
+  State& state = *DebugContext::From(ctx)->call.state;
+  if (!state.IsOfInterpreter() || static_cast<size_t>(signature) >= kCallers.size()) [[unlikely]] {
+    return CallElsewhere(state, signature, f, args);
   }
-    HPY_CASE(NOARGS, a.result = Invoke<HPy>(state, f, a.self))
-    HPY_CASE(O, (a.result = Invoke<HPy>(state, f, a.self, a.arg)))
-    HPY_CASE(VARARGS, (a.result = InvokeArray<HPy, size_t>(state, f, a.self, a.args,
-                                                           static_cast<size_t>(a.nargs),
-                                                           static_cast<size_t>(a.nargs))))
-    HPY_CASE(KEYWORDS, CallKeywords(state, f, a))
-    HPY_CASE(INITPROC, CallWithTuple<int>(state, f, a))
-    HPY_CASE(NEWFUNC, CallWithTuple<HPy>(state, f, a))
-    HPY_CASE(GETBUFFERPROC, CallGetBuffer(state, f, a))
-    HPY_CASE(RELEASEBUFFERPROC, CallReleaseBuffer(state, f, a))
-    HPY_CASE(UNARYFUNC, a.result = Invoke<HPy>(state, f, a.arg0))
-    HPY_CASE(BINARYFUNC, (a.result = Invoke<HPy>(state, f, a.arg0, a.arg1)))
-    HPY_CASE(TERNARYFUNC, (a.result = Invoke<HPy>(state, f, a.arg0, a.arg1, a.arg2)))
-    HPY_CASE(INQUIRY, a.result = Invoke<int>(state, f, a.arg0))
-    HPY_CASE(LENFUNC, a.result = Invoke<HPy_ssize_t>(state, f, a.arg0))
-    HPY_CASE(SSIZEARGFUNC, (a.result = Invoke<HPy>(state, f, a.arg0, a.arg1)))
-    HPY_CASE(SSIZESSIZEARGFUNC, (a.result = Invoke<HPy>(state, f, a.arg0, a.arg1, a.arg2)))
-    HPY_CASE(SSIZEOBJARGPROC, (a.result = Invoke<int>(state, f, a.arg0, a.arg1, a.arg2)))
-    HPY_CASE(SSIZESSIZEOBJARGPROC,
-             (a.result = Invoke<int>(state, f, a.arg0, a.arg1, a.arg2, a.arg3)))
-    HPY_CASE(OBJOBJARGPROC, (a.result = Invoke<int>(state, f, a.arg0, a.arg1, a.arg2)))
-    HPY_CASE(FREEFUNC, InvokeVoid(state, f, a.arg0))
-    HPY_CASE(GETATTRFUNC, (a.result = Invoke<HPy>(state, f, a.arg0, a.arg1)))
-    HPY_CASE(GETATTROFUNC, (a.result = Invoke<HPy>(state, f, a.arg0, a.arg1)))
-    HPY_CASE(SETATTRFUNC, (a.result = Invoke<int>(state, f, a.arg0, a.arg1, a.arg2)))
-    HPY_CASE(SETATTROFUNC, (a.result = Invoke<int>(state, f, a.arg0, a.arg1, a.arg2)))
-    HPY_CASE(REPRFUNC, a.result = Invoke<HPy>(state, f, a.arg0))
-    HPY_CASE(HASHFUNC, (a.result = Invoke<HPy_hash_t, Silent::kAllowed>(state, f, a.arg0)))
-    HPY_CASE(RICHCMPFUNC, (a.result = Invoke<HPy>(state, f, a.arg0, a.arg1, a.arg2)))
-    HPY_CASE(GETITERFUNC, a.result = Invoke<HPy>(state, f, a.arg0))
-    HPY_CASE(ITERNEXTFUNC, (a.result = Invoke<HPy, Silent::kAllowed>(state, f, a.arg0)))
-    HPY_CASE(DESCRGETFUNC, (a.result = Invoke<HPy>(state, f, a.arg0, a.arg1, a.arg2)))
-    HPY_CASE(DESCRSETFUNC, (a.result = Invoke<int>(state, f, a.arg0, a.arg1, a.arg2)))
-    HPY_CASE(GETTER, (a.result = Invoke<HPy>(state, f, a.arg0, a.arg1)))
-    HPY_CASE(SETTER, (a.result = Invoke<int>(state, f, a.arg0, a.arg1, a.arg2)))
-    HPY_CASE(OBJOBJPROC, (a.result = Invoke<int>(state, f, a.arg0, a.arg1)))
-    HPY_CASE(DESTRUCTOR, InvokeVoid(state, f, a.arg0))
-    // Filled as an _HPyFunc_args_UNARYFUNC, which has the same layout.
-    HPY_CASE(MOD_CREATE, a.result = Invoke<HPy>(state, f, a.spec))
-#undef HPY_CASE
-    case HPyFunc_CAPSULE_DESTRUCTOR: {
-      HPyContext* const universal = state.universal;
-      const bool pending_before = universal->ctx_Err_Occurred(universal) != 0;
-      universal->ctx_CallRealFunctionFromTrampoline(universal, signature, f, args);
-      CheckCapsuleDestructor(state, f, pending_before);
-      return;
-    }
-    // No handles, no context: as in the universal context. So is the fatal error for the two that are
-    // never dispatched.
-    case HPyFunc_TRAVERSEPROC:
-      CheckedTraverse(state, f, *static_cast<_HPyFunc_args_TRAVERSEPROC*>(args));
-      return;
-    case HPyFunc_DESTROYFUNC:
-    case HPyFunc_VECTORCALLFUNC:
-    case _HPyFunc_Signature_END:
-      break;
-  }
-  state.universal->ctx_CallRealFunctionFromTrampoline(state.universal, signature, f, args);
+  kCallers[static_cast<size_t>(signature)](state, f, args);
 }
 
 }  // namespace hpy::debug_ctx

@@ -71,7 +71,7 @@ HPy CallWithArray(HPyContext* ctx, HPy callable, const HPy* args, size_t nargs, 
   State& state = *call.state;
   state.table.Forget();
   state.universal->ctx_Close(state.universal, wrapped);
-  innermost_call = &call;
+  thread_calls.innermost = &call;
 }
 
 }  // namespace
@@ -81,7 +81,7 @@ void Wrapper<table::Slot_ctx_Close>::Call(HPyContext* ctx, HPy handle) {
   const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
   debug_ctx::Call& call = DebugContext::From(ctx)->call;
   State& state = *call.state;
-  Slot* const slot = &call == innermost_call ? state.table.Resolve(handle) : nullptr;
+  Slot* const slot = &call == thread_calls.innermost ? state.table.Resolve(handle) : nullptr;
   if (slot == nullptr || !slot->is_plain()) [[unlikely]] {
     return CheckAndClose(ctx, handle, site.pc, site.sp, site.fp);
   }
@@ -96,7 +96,7 @@ void Wrapper<table::Slot_ctx_Close>::Call(HPyContext* ctx, HPy handle) {
     return ForgetAndClose(call, wrapped);
   }
   state.universal->ctx_Close(state.universal, wrapped);
-  innermost_call = &call;
+  thread_calls.innermost = &call;
 }
 
 HPy Wrapper<table::Slot_ctx_Tuple_FromArray>::Call(HPyContext* ctx, const HPy* items,

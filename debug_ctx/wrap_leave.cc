@@ -32,7 +32,7 @@ HPyThreadState LeaveNow(State& state, Call& call, const stacktrace::CallSite& si
   leave.active = true;
   leave.outer = std::exchange(thread_calls.left, &call);
   call.attention = true;
-  innermost_call = nullptr;
+  thread_calls.innermost = nullptr;
   leave.state = state.universal->ctx_LeavePythonExecution(state.universal);
   return leave.state;
 }
@@ -42,7 +42,7 @@ void ReenterNow(Call& call) {
   state.universal->ctx_ReenterPythonExecution(state.universal, call.leave.state);
   call.leave.active = false;
   thread_calls.left = call.leave.outer;
-  innermost_call = &call;
+  thread_calls.innermost = &call;
 }
 
 }  // namespace
@@ -71,7 +71,7 @@ void Wrapper<table::Slot_ctx_ReenterPythonExecution>::Call(HPyContext* ctx, HPyT
     ReenterNow(*used);
     return;
   }
-  const bool own = left == used || innermost_call == used;
+  const bool own = left == used || thread_calls.innermost == used;
   if (own && token._i == 0 && used->refused_leaves > 0) {
     used->refused_leaves--;
     return;

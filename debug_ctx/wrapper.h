@@ -104,7 +104,7 @@ struct UniformCall<S, R (*)(HPyContext*, A...)> {
     debug_ctx::Call& call = DebugContext::From(ctx)->call;
     State& state = *call.state;
     std::tuple<A...> given(arguments...);
-    if (&call != innermost_call || !(Resolve(state.table, arguments) && ...)) [[unlikely]] {
+    if (&call != thread_calls.innermost || !(Resolve(state.table, arguments) && ...)) [[unlikely]] {
       const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
       return std::apply(
           [&](A... as_given) {
@@ -115,10 +115,10 @@ struct UniformCall<S, R (*)(HPyContext*, A...)> {
     HPyContext* const universal = state.universal;
     if constexpr (std::is_void_v<R>) {
       (universal->*S::kMember)(universal, arguments...);
-      innermost_call = &call;  // see ApiCall::Back()
+      thread_calls.innermost = &call;  // see ApiCall::Back()
     } else {
       const R result = (universal->*S::kMember)(universal, arguments...);
-      innermost_call = &call;
+      thread_calls.innermost = &call;
       if constexpr (kIsHandle<R>) {
         // Only now: so the registers need not be kept over the call.
         const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();

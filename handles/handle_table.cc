@@ -30,8 +30,6 @@ HandleTable::HandleTable(uint32_t max_slots, DropFunction drop, void* drop_data,
       break;
     }
   }
-  generations_.push_back({0, 0});
-  newest_ = &generations_.back();
   ring_.resize(kFirstRing);
   queue_ = ring_.data();
   queue_mask_ = kFirstRing - 1;
@@ -160,7 +158,8 @@ void HandleTable::QueueRuns(const std::vector<Slot*>& runs, uint32_t count) {
 }
 
 HandleTable::Generation& HandleTable::GenerationOf(uint64_t order) {
-  auto after = std::upper_bound(generations_.begin(), generations_.end(), order,
+  if (order >= newest_.first_order) return newest_;
+  auto after = std::upper_bound(older_.begin(), older_.end(), order,
                                 [](uint64_t o, const Generation& g) { return o < g.first_order; });
   return *(after - 1);
 }
@@ -190,23 +189,23 @@ const Slot* HandleTable::FindSameObject(const Slot& slot) const {
 }
 
 int64_t HandleTable::NewGeneration() {
-  generations_.push_back({next_order_, 0});
-  newest_ = &generations_.back();
+  older_.push_back(std::exchange(newest_, {next_order_, 0}));
   return generation();
 }
 
-size_t HandleTable::CountOpen(int64_t generation) const {
-  size_t open = 0;
-  for (size_t g = std::max<int64_t>(generation, 0); g < generations_.size(); g++) {
-    open += generations_[g].open;
+size_t HandleTable::CountOpen(int64_t from) const {
+  if (from > generation()) return 0;
+  size_t open = newest_.open;
+  for (size_t g = static_cast<size_t>(std::max<int64_t>(from, 0)); g < older_.size(); g++) {
+    open += older_[g].open;
   }
   return open;
 }
 
-uint64_t HandleTable::FirstOrder(int64_t generation) const {
-  if (generation <= 0) return 0;
-  if (static_cast<size_t>(generation) >= generations_.size()) return next_order_;
-  return generations_[generation].first_order;
+uint64_t HandleTable::FirstOrder(int64_t of) const {
+  if (of <= 0) return 0;
+  if (of > generation()) return next_order_;
+  return of == generation() ? newest_.first_order : older_[static_cast<size_t>(of)].first_order;
 }
 
 std::vector<Slot*> HandleTable::OpenSlots(int64_t generation) const {

@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "handles/slot.h"
@@ -86,11 +87,10 @@ class HandleTable {
   // The usual case, which calls nothing: false where Close() has to be asked. The slot must not be one
   // of an argument, and Forget() has to be called at once when must_forget().
   [[gnu::always_inline]] bool CloseAtOnce(Slot* slot, uint32_t stack, Ending ending) {
-    if (slot->order < newest_->first_order || slot->generation == kLastGeneration - 1)
-        [[unlikely]] {
+    if (slot->order < newest_.first_order || slot->generation == kLastGeneration - 1) [[unlikely]] {
       return false;
     }
-    newest_->open--;
+    newest_.open--;
     slot->object = ClosedObject(slot->object, next_order_);
     slot->closed = stack;
     if (ending != Ending::kClosed) slot->ending = static_cast<uint64_t>(ending);
@@ -106,20 +106,49 @@ class HandleTable {
   // without a place in the queue of closed handles, so that calls do not push the stories of others
   // out. Null when there is no room.
   Slot* TakeRun(uint32_t count);
-  HPy OpenInRun(Slot* slot, HPy wrapped, uint32_t function) {
-    if (slot->keeps()) [[unlikely]] {
-      Drop(*slot);
-    }
-    if (next_order_ >> kOrderBits != 0 || function >= kMaxFunctions) __builtin_unreachable();
-    slot->object = static_cast<uint64_t>(wrapped._i);
-    slot->order = next_order_++;
-    slot->function = function;
-    return Value(++slot->generation, index_of(*slot));
-  }
   void CloseInRun(Slot* slot) {
     slot->object = ClosedObject(slot->object, next_order_);
     slot->generation++;
   }
+  // Opens slots of a run, beginning with the first, for a function. They get one generation, which is
+  // counted in the first.
+  class RunOpener {
+   public:
+    RunOpener(HandleTable& table, Slot* run, uint32_t function)
+        : table_(table),
+          next_(run),
+          generation_(run->generation + 1),
+          value_(static_cast<uint64_t>(Value(generation_, table.index_of(*run))._i)),
+          order_(table.next_order_),
+          function_(function) {}
+    [[gnu::always_inline]] HPy Open(HPy wrapped) {
+      Slot* const slot = next_++;
+      if (slot->keeps()) [[unlikely]] {
+        Done();
+        table_.Drop(*slot);
+        Resume();
+      }
+      if (order_ >> kOrderBits != 0 || function_ >= kMaxFunctions) __builtin_unreachable();
+      slot->object = static_cast<uint64_t>(wrapped._i);
+      slot->generation = generation_;
+      slot->order = order_++;
+      slot->function = function_;
+      slot->ending = 0;
+      return HPy{static_cast<intptr_t>(std::exchange(value_, value_ + kNextSlot))};
+    }
+    Slot* next() const { return next_; }
+    // To be called before the table is used for anything else, and after that, if there are more.
+    void Done() { table_.next_order_ = order_; }
+    void Resume() { order_ = table_.next_order_; }
+
+   private:
+    HandleTable& table_;
+    Slot* next_;
+    const uint32_t generation_;
+    uint64_t value_;  // of the next one
+    uint64_t order_;
+    const uint32_t function_;
+  };
   // Ends runs: their closed slots are ordinary ones from then on, with their place in the queue of
   // closed handles. None of them may be open.
   void QueueRuns(const std::vector<Slot*>& runs, uint32_t count);
@@ -151,7 +180,7 @@ class HandleTable {
   // to it. Counting the open handles of a generation and later ones does not look at any handle;
   // arguments are not counted, for their owner closes them.
   int64_t NewGeneration();
-  int64_t generation() const { return static_cast<int64_t>(generations_.size()) - 1; }
+  int64_t generation() const { return static_cast<int64_t>(older_.size()); }
   size_t CountOpen(int64_t generation) const;
   uint64_t FirstOrder(int64_t generation) const;
   // Calls f(slot) for each of them, in no particular order. It must not open or close any.
@@ -196,6 +225,7 @@ class HandleTable {
     return HPy{static_cast<intptr_t>(uint64_t{generation} << kGenerationShift |
                                      uint64_t{index} << kSlotShift | kTag)};
   }
+  static constexpr uint64_t kNextSlot = uint64_t{1} << kSlotShift;  // between values
 
   Generation& GenerationOf(uint64_t order);
 
@@ -217,7 +247,7 @@ class HandleTable {
                 .order = next_order_++,
                 .function = function,
                 .ending = 0};
-    if (origin != Origin::kArgument) newest_->open++;
+    if (origin != Origin::kArgument) newest_.open++;
     return Value(generation, index);
   }
   HPy OpenElsewhere(HPy wrapped, uint32_t stack, uint32_t function, Origin origin);
@@ -255,8 +285,8 @@ class HandleTable {
   uint32_t free_head_ = kNoSlot;  // slots without a story
 
   uint64_t next_order_ = 0;
-  std::vector<Generation> generations_;
-  Generation* newest_;  // the last of them
+  std::vector<Generation> older_;
+  Generation newest_{0, 0};
 
   DropFunction drop_;
   void* drop_data_;

@@ -27,7 +27,7 @@ struct Callbacks {
 class CPythonHost final : public debug_ctx::Host {
  public:
   // In the universal context a handle is the address of the object plus one.
-  CPythonHost() : Host(1) {}
+  CPythonHost() : Host(1, [] { return static_cast<const void*>(PyErr_Occurred()); }) {}
 
   debug_ctx::State& StateOfInterpreter(debug_ctx::State& hint) override;
   // Has to be called before the first use: what the runtime offers, and its plain HPyField_Store.

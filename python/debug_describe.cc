@@ -88,7 +88,7 @@ std::string StoryOf(debug_ctx::State& state, const HandleTable& table, HPy value
   out += fmt::format("  {} {}\n", argument ? "an argument of" : "opened by", function);
   leakdetector::Stack opened = debug_ctx::OpenedStack(state, slot);
   // The Python frames of the call in progress are read when it returns, or now.
-  const debug_ctx::Call* call = debug_ctx::innermost_call;
+  const debug_ctx::Call* call = debug_ctx::thread_calls.innermost;
   if (opened.python.empty() && call != nullptr && slot.order >= call->first_order &&
       PyGILState_Check() != 0) {
     opened.python = state.host.PythonFrames(kPythonFrames);

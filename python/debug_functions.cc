@@ -1,4 +1,5 @@
 // hpy.debug._debug, that is hpy.universal._debug: the older functions of debug mode.
+#include <algorithm>
 #include <limits>
 
 #include "debug_state.h"
@@ -100,7 +101,7 @@ PyObject* SetOnInvalidHandle(PyObject*, PyObject* callable) {
   if (debug == nullptr) return nullptr;
   PyObject* result = SetHook(&debug->host.callbacks.invalid_handle, callable);
   // From here on closed handles keep their object, for the call goes on with it.
-  debug->state.keep_closed = debug->host.callbacks.invalid_handle != nullptr;
+  debug->state.KeepClosed(debug->host.callbacks.invalid_handle != nullptr);
   return result;
 }
 
@@ -118,10 +119,8 @@ PyObject* SetTraceLimit(PyObject*, PyObject* argument) {
     limit = PyLong_AsLong(argument);
     if (limit == -1 && PyErr_Occurred() != nullptr) return nullptr;
   }
-  debug->state.settings.stack_depth =
-      static_cast<int>(limit < 0                           ? 0
-                       : limit > debug_ctx::kMaxStackDepth ? debug_ctx::kMaxStackDepth
-                                                           : limit);
+  debug->state.SetStackDepth(
+      static_cast<int>(std::clamp(limit, 0L, static_cast<long>(debug_ctx::kMaxStackDepth))));
   Py_RETURN_NONE;
 }
 

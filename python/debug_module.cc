@@ -128,7 +128,7 @@ PyObject* ConfigureNative(PyObject*, PyObject* args) {
       return PyErr_Format(PyExc_ValueError, "stack_depth must be 0 to %d, not %ld",
                           debug_ctx::kMaxStackDepth, depth);
     }
-    settings.stack_depth = static_cast<int>(depth);
+    debug->state.SetStackDepth(static_cast<int>(depth));
   } else if (setting == "long_lived") {
     settings.long_lived = PyObject_IsTrue(value) == 1;
   } else if (setting == "python_stacks") {

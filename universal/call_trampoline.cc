@@ -55,7 +55,7 @@ Function As(HPyCFunction func) {
   return reinterpret_cast<Function>(func);
 }
 
-void CallVarargs(HPyContext* ctx, HPyCFunction func, void* args) {
+[[gnu::noinline]] void CallVarargs(HPyContext* ctx, HPyCFunction func, void* args) {
   auto& a = ArgsOf<_HPyFunc_args_VARARGS>(args);
   HandleArray handles(a.args, static_cast<size_t>(a.nargs));
   a.result = handles.ok() ? _h2py(As<HPyFunc_varargs>(func)(ctx, _py2h(a.self), handles.data(),
@@ -64,7 +64,7 @@ void CallVarargs(HPyContext* ctx, HPyCFunction func, void* args) {
 }
 
 // Serves as fastcall and as vectorcall function: nargsf may carry PY_VECTORCALL_ARGUMENTS_OFFSET.
-void CallKeywords(HPyContext* ctx, HPyCFunction func, void* args) {
+[[gnu::noinline]] void CallKeywords(HPyContext* ctx, HPyCFunction func, void* args) {
   auto& a = ArgsOf<_HPyFunc_args_KEYWORDS>(args);
   size_t nargs = static_cast<size_t>(PyVectorcall_NARGS(a.nargsf));
   size_t count = nargs;
@@ -75,7 +75,7 @@ void CallKeywords(HPyContext* ctx, HPyCFunction func, void* args) {
                           : nullptr;
 }
 
-void CallInit(HPyContext* ctx, HPyCFunction func, void* args) {
+[[gnu::noinline]] void CallInit(HPyContext* ctx, HPyCFunction func, void* args) {
   auto& a = ArgsOf<_HPyFunc_args_INITPROC>(args);
   HPy_ssize_t nargs = PyTuple_GET_SIZE(a.args);
   HandleArray handles(TupleItems(a.args), static_cast<size_t>(nargs));
@@ -84,7 +84,7 @@ void CallInit(HPyContext* ctx, HPyCFunction func, void* args) {
                           : -1;
 }
 
-void CallNew(HPyContext* ctx, HPyCFunction func, void* args) {
+[[gnu::noinline]] void CallNew(HPyContext* ctx, HPyCFunction func, void* args) {
   auto& a = ArgsOf<_HPyFunc_args_NEWFUNC>(args);
   HPy_ssize_t nargs = PyTuple_GET_SIZE(a.args);
   HandleArray handles(TupleItems(a.args), static_cast<size_t>(nargs));
@@ -94,7 +94,7 @@ void CallNew(HPyContext* ctx, HPyCFunction func, void* args) {
           : nullptr;
 }
 
-void CallGetBuffer(HPyContext* ctx, HPyCFunction func, void* args) {
+[[gnu::noinline]] void CallGetBuffer(HPyContext* ctx, HPyCFunction func, void* args) {
   auto& a = ArgsOf<_HPyFunc_args_GETBUFFERPROC>(args);
   HPy_buffer buffer = {};
   a.result = As<HPyFunc_getbufferproc>(func)(ctx, _py2h(a.self), &buffer, a.flags);
@@ -115,7 +115,7 @@ void CallGetBuffer(HPyContext* ctx, HPyCFunction func, void* args) {
   a.view->internal = buffer.internal;
 }
 
-void CallReleaseBuffer(HPyContext* ctx, HPyCFunction func, void* args) {
+[[gnu::noinline]] void CallReleaseBuffer(HPyContext* ctx, HPyCFunction func, void* args) {
   auto& a = ArgsOf<_HPyFunc_args_RELEASEBUFFERPROC>(args);
   HPy_buffer buffer = {};
   buffer.buf = a.view->buf;

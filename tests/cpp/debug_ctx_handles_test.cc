@@ -265,7 +265,7 @@ TEST_F(DebugContextTest, BytesAreCopiedOncePerHandle) {
 
 TEST_F(DebugContextTest, WithAnOlderHookTheCallGoesOnWithTheObject) {
   debugger.interpreter.hook_installed = true;
-  debugger.state.keep_closed = true;
+  debugger.state.KeepClosed(true);
   debugger.Call(KeepArgument, 3);
   FakeObject* result = debugger.Call(UseKept, 0);
   ASSERT_NE(result, nullptr);

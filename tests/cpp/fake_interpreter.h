@@ -29,7 +29,7 @@ struct alignas(16) FakeObject {
 // One at a time: the functions of a context have no place for data.
 class FakeInterpreter final : public Host {
  public:
-  FakeInterpreter() : Host(1) {
+  FakeInterpreter() : Host(1, &PendingException) {
     current = this;
     context.name = "HPy Universal ABI (fake)";
 #define HPY_HANDLE(index, member, object) context.member = New(index);
@@ -134,6 +134,10 @@ class FakeInterpreter final : public Host {
   void StoreField(HPy, HPyField* field, HPy value) override { field->_i = value._i; }
   Bounds ThreadStack() override { return {0, 0}; }
   void CallHook(Hook) override { hook_calls++; }
+
+  static const void* PendingException() {
+    return current->exception.empty() ? nullptr : &current->exception;
+  }
 
   static inline FakeInterpreter* current = nullptr;
   static constexpr int64_t constants = 0

@@ -180,7 +180,10 @@ TEST(HandleTable, ArgumentsHaveNoPlaceInTheQueueUntilTheirRunIsQueued) {
   Slot* const run = table.TakeRun(4);
   ASSERT_NE(run, nullptr);
   std::vector<HPy> arguments;
-  for (int i = 0; i < 3; i++) arguments.push_back(table.OpenInRun(&run[i], Object(16), 7));
+  HandleTable::RunOpener opener(table, run, 7);
+  for (int i = 0; i < 3; i++) arguments.push_back(opener.Open(Object(16)));
+  opener.Done();
+  EXPECT_EQ(opener.next(), run + 3);
   EXPECT_EQ(table.CountOpen(0), 0u) << "their owner closes them";
   EXPECT_TRUE(table.OpenSlots(0).empty());
   EXPECT_EQ(table.Resolve(arguments[1]), &run[1]);
@@ -191,7 +194,7 @@ TEST(HandleTable, ArgumentsHaveNoPlaceInTheQueueUntilTheirRunIsQueued) {
   EXPECT_EQ(table.Classify(arguments[0]), Validity::kClosed);
   EXPECT_TRUE(table.HasStory(run[0], arguments[0])) << "others do not push it out";
   EXPECT_EQ(run[0].function, 7u);
-  const HPy again = table.OpenInRun(&run[0], Object(16), 8);
+  const HPy again = HandleTable::RunOpener(table, run, 8).Open(Object(16));
   EXPECT_FALSE(table.HasStory(run[0], arguments[0]));
   table.CloseInRun(table.Resolve(again));
   table.QueueRuns({run}, 4);
@@ -210,7 +213,7 @@ TEST(HandleTable, ARunIsWornOutBeforeItsCounterWraps) {
   Slot* const run = table.TakeRun(1);
   EXPECT_FALSE(HandleTable::IsWornOut(*run));
   run->generation = ~uint32_t{0} - 3;
-  const HPy last = table.OpenInRun(run, Object(16), 0);
+  const HPy last = HandleTable::RunOpener(table, run, 0).Open(Object(16));
   table.CloseInRun(run);
   EXPECT_TRUE(HandleTable::IsWornOut(*run));
   EXPECT_EQ(table.Classify(last), Validity::kClosed);
