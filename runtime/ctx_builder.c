@@ -32,7 +32,7 @@ static Note *take_note(PyObject *sequence) {
   return NULL;
 }
 
-static void note_index(PyObject *sequence, Py_ssize_t index) {
+_HPy_COLD static void note_index(PyObject *sequence, Py_ssize_t index) {
   Note *note;
   for (note = notes; note != NULL; note = note->next) {
     if (note->sequence == sequence) return;
@@ -75,6 +75,15 @@ static void drop(PyObject *sequence) {
   Py_DECREF(sequence);
 }
 
+/* Whether every item is set. Addresses are below the upper half, where NULL - 1 is. */
+static inline int is_full(PyObject **items, Py_ssize_t size) {
+  uintptr_t all = 0;
+  Py_ssize_t i = 0;
+  for (; i + 1 < size; i += 2) all |= ((uintptr_t)items[i] - 1) | ((uintptr_t)items[i + 1] - 1);
+  if (i < size) all |= (uintptr_t)items[i] - 1;
+  return (intptr_t)all >= 0;
+}
+
 /* Whether the sequence may be handed out; otherwise it is dropped and an exception is set. */
 static int check(PyObject *sequence, PyObject **items, Py_ssize_t size, const char *function) {
   Py_ssize_t i;
@@ -99,17 +108,14 @@ static int check(PyObject *sequence, PyObject **items, Py_ssize_t size, const ch
     Py_DECREF(sequence);
     return 0;
   }
-  for (i = 0; i < size; i++) {
-    if (items[i] == NULL) {
-      if (!PyErr_Occurred()) {
-        PyErr_Format(PyExc_SystemError, "%s: the item at index %zd of %zd was never set", function,
-                     i, size);
-      }
-      Py_DECREF(sequence);
-      return 0;
-    }
+  if (is_full(items, size)) return 1;
+  for (i = 0; items[i] != NULL; i++) continue;
+  if (!PyErr_Occurred()) {
+    PyErr_Format(PyExc_SystemError, "%s: the item at index %zd of %zd was never set", function, i,
+                 size);
   }
-  return 1;
+  Py_DECREF(sequence);
+  return 0;
 }
 
 HPyAPI_IMPL HPyListBuilder ctx_ListBuilder_New(HPyContext *ctx, HPy_ssize_t size) {

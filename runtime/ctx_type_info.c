@@ -28,6 +28,11 @@ HPyAPI_IMPL _HPyTypeInfo *_HPyTypeInfo_New(void) {
   return info;
 }
 
+HPyAPI_IMPL _HPyTypeInfo *_HPyTypeInfo_FindNearest(PyTypeObject *type) {
+  type = _HPyType_Nearest(type);
+  return type == NULL ? NULL : _HPyTypeInfo_Of(type);
+}
+
 HPyAPI_IMPL void *_HPyType_StructOf(PyObject *object) {
   const _HPyTypeInfo *info = _HPyTypeInfo_Nearest(Py_TYPE(object));
   return info == NULL ? (void *)object : _HPyTypeInfo_Struct(info, object);

@@ -68,9 +68,13 @@ static inline PyTypeObject *_HPyType_Nearest(PyTypeObject *type) {
   return type;
 }
 
+HPyAPI_IMPL _HPyTypeInfo *_HPyTypeInfo_FindNearest(PyTypeObject *type);
+
+/* Its record. Mostly the type has one itself, made by this very library. */
 static inline _HPyTypeInfo *_HPyTypeInfo_Nearest(PyTypeObject *type) {
-  type = _HPyType_Nearest(type);
-  return type == NULL ? NULL : _HPyTypeInfo_Of(type);
+  PyObject *record = type->tp_cache;
+  if (record != NULL && Py_TYPE(record) == &_HPyTypeInfo_Type) return (_HPyTypeInfo *)record;
+  return _HPyTypeInfo_FindNearest(type);
 }
 
 /* The strictest alignment of the platform's basic types. */

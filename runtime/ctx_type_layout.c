@@ -169,18 +169,21 @@ HPyAPI_IMPL int _HPyType_Layout(_HPyTypeInfo *info, const HPyType_Spec *spec, Py
   return 0;
 }
 
+_HPy_COLD static void *struct_of_variable_size(PyObject *object) {
+  const _HPyTypeInfo *info = _HPyTypeInfo_Nearest(Py_TYPE(object));
+  if (info != NULL && info->shape == HPyType_BuiltinShape_Object) {
+    return _HPyTypeInfo_Struct(info, object);
+  }
+  return (char *)object + START_OBJECT;
+}
+
 /* The object of a handle can be of any type here: one of a Python subclass has the struct at the
  * same place, so most of these do not look at the type at all. */
 HPyAPI_IMPL void *ctx_AsStruct_Object(HPyContext *ctx, HPy h) {
   PyObject *object = _h2py_nn(h);
   (void)ctx;
-  if (_HPy_UNLIKELY(Py_TYPE(object)->tp_itemsize != 0)) {
-    const _HPyTypeInfo *info = _HPyTypeInfo_Nearest(Py_TYPE(object));
-    if (info != NULL && info->shape == HPyType_BuiltinShape_Object) {
-      return _HPyTypeInfo_Struct(info, object);
-    }
-  }
-  return (char *)object + START_OBJECT;
+  return _HPy_UNLIKELY(Py_TYPE(object)->tp_itemsize != 0) ? struct_of_variable_size(object)
+                                                          : (char *)object + START_OBJECT;
 }
 
 HPyAPI_IMPL void *ctx_AsStruct_Legacy(HPyContext *ctx, HPy h) {
