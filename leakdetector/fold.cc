@@ -1,5 +1,7 @@
 // Folds equal violations into one with a count.
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <string>
 #include <unordered_map>
@@ -54,7 +56,7 @@ class Key {
         Add(std::to_string(frame.line));
       } else {
         Add(frame.library);
-        Add("+" + std::to_string(frame.offset));
+        Add(fmt::format("+{}", frame.offset));
       }
     }
     Add(std::to_string(stack->python.size()));
