@@ -44,6 +44,8 @@ add_compile_options(-fomit-frame-pointer)
 if(HPY_SANITIZE)
   string(REPLACE ";" "," _sanitize "${HPY_SANITIZE}")
   add_compile_options(-fsanitize=${_sanitize} -fno-sanitize-recover=undefined)
+  # By which AddressSanitizer finds the callers of malloc().
+  add_compile_options(-fno-omit-frame-pointer)
   add_link_options(-fsanitize=${_sanitize})
 endif()
 

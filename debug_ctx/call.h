@@ -92,7 +92,7 @@ struct Call {
   const Call* const* mark = nullptr;
   // Captures end below the trampoline; its callee is the extension's function.
   stacktrace::CaptureLimits limits;
-  stacktrace::MemoLimits memo_limits = stacktrace::kNoMemo;  // the same; kNoMemo: ask State
+  stacktrace::MemoLimits memo_limits = stacktrace::kNoMemo;  // the same
   uint32_t function = 0;                                     // its number
   bool in_progress = false;
   bool pending_before = false;  // an exception was set when the function was called

@@ -26,10 +26,10 @@ enum class Hook { kInvalidHandle, kInvalidBuilder };
 
 class Host : public ObjectHost {
  public:
-  // A handle of the universal context is the address of the native object plus this: so the
-  // trampolines convert arguments without a call. Null stays null.
-  // `pending`: see pending_exception.
   using PendingFunction = const void* (*)();
+  // A handle of the universal context is the address of the native object plus `native_handle_bias`: so
+  // the trampolines convert arguments without a call. Null stays null. `pending`: see
+  // pending_exception.
   Host(intptr_t native_handle_bias, PendingFunction pending)
       : pending_exception(pending), bias_(native_handle_bias) {}
 

@@ -13,7 +13,7 @@ enum class Policy { kAbort, kRaise, kWarn };
 
 struct Settings {
   Policy policy = Policy::kAbort;
-  int stack_depth = 16;  // native frames captured; 0 switches traces off
+  int stack_depth = 16;  // native frames captured; 0: none. Set by State::SetStackDepth()
   size_t closed_buffers =
       10 << 20;             // bytes of buffers whose handle is closed that stay inaccessible
   bool long_lived = false;  // note handles that outlive the call which opened them

@@ -33,7 +33,7 @@ namespace {
 }
 
 void CloseArgument(State& state, Slot* slot) {
-  if (!slot->is_open()) return;  // null, or an older hook let the extension close it
+  if (!slot->is_open()) return;
   const bool keep = state.keeps_closed();
   if (keep) state.universal->ctx_Dup(state.universal, slot->wrapped());
   state.CloseSlot(slot, stacktrace::kNoStack, Ending::kClosed, keep);
@@ -307,24 +307,21 @@ void CallReleaseBuffer(State& state, HPyCFunction function, _HPyFunc_args_RELEAS
   Conclude(state, scope.call());
 }
 
-// The frame of the trampoline of a signature. Numbers that no signature has are a fatal error of the
-// universal context, as are the two that are never dispatched.
+// The frame of the trampoline of a signature. Numbers that no signature has, and the two that are never
+// dispatched, are a fatal error of the universal context.
 template <HPyFunc_Signature signature>
 void CallAs(State& state, HPyCFunction f, void* args) {
+  static_assert(signature == 0 || signature == HPyFunc_DESTROYFUNC ||
+                    signature == HPyFunc_VECTORCALLFUNC || signature == _HPyFunc_Signature_END,
+                "this signature is called: say how, below");
   state.universal->ctx_CallRealFunctionFromTrampoline(state.universal, signature, f, args);
 }
 
-// One that is declared here and not defined below does not link.
-#define HPY_SIGNATURE(value, NAME, ...) \
-  template <>                           \
-  [[gnu::noinline]] void CallAs<HPyFunc_##NAME>(State&, HPyCFunction, void*);
-#include "hpy/abi/signatures.inc"
-
-#define HPY_CALL_AS(NAME, call)                                            \
-  template <>                                                              \
-  void CallAs<HPyFunc_##NAME>(State & state, HPyCFunction f, void* args) { \
-    auto& a = *static_cast<_HPyFunc_args_##NAME*>(args);                   \
-    call;                                                                  \
+#define HPY_CALL_AS(NAME, call)                                                              \
+  template <>                                                                                \
+  [[gnu::noinline]] void CallAs<HPyFunc_##NAME>(State & state, HPyCFunction f, void* args) { \
+    auto& a = *static_cast<_HPyFunc_args_##NAME*>(args);                                     \
+    call;                                                                                    \
   }
 HPY_CALL_AS(NOARGS, (a.result = Invoke<HPy>(state, f, a.self)))
 HPY_CALL_AS(O, (a.result = Invoke<HPy>(state, f, a.self, a.arg)))

@@ -1,9 +1,9 @@
 // Wrappers of slots that close handles or take arrays of them.
 #include <cstdint>
+#include <iterator>
+#include <memory>
 #include <new>
-#include <optional>
 
-#include "absl/container/inlined_vector.h"
 #include "debug_ctx/api_call.h"
 #include "debug_ctx/check_types.h"
 #include "debug_ctx/wrapper.h"
@@ -15,23 +15,32 @@ using handles::Slot;
 
 namespace {
 
-// The handles of an array, unwrapped. `position` is that of the array among the parameters.
-using HandleArray = absl::InlinedVector<HPy, 8>;
-
-// More than any array holds: the universal context refuses that before it reads, so an empty array
-// does. Nothing, and MemoryError is raised, when there is not enough memory.
-std::optional<HandleArray> UnwrapArray(ApiCall& api, const HPy* items, size_t count, int position) {
-  HandleArray unwrapped;
-  if (count > PTRDIFF_MAX / sizeof(HPy) - 1) return unwrapped;
-  try {
-    unwrapped.reserve(count);
-  } catch (const std::bad_alloc&) {
-    api.universal()->ctx_Err_NoMemory(api.universal());
-    return std::nullopt;
+// The handles of an array, unwrapped. Short ones, that is nearly all, do not leave the stack.
+class HandleArray {
+ public:
+  // False, and MemoryError is raised, when there is not enough memory. `position` is that of the array
+  // among the parameters.
+  bool Unwrap(ApiCall& api, const HPy* items, size_t count, int position) {
+    // More than any array holds: the universal context refuses that before it reads.
+    if (count > PTRDIFF_MAX / sizeof(HPy) - 1) return true;
+    if (count > std::size(few_)) {
+      many_.reset(new (std::nothrow) HPy[count]);
+      if (many_ == nullptr) {
+        api.universal()->ctx_Err_NoMemory(api.universal());
+        return false;
+      }
+      data_ = many_.get();
+    }
+    for (size_t i = 0; i < count; i++) data_[i] = api.Unwrap(items[i], position);
+    return true;
   }
-  for (size_t i = 0; i < count; i++) unwrapped.push_back(api.Unwrap(items[i], position));
-  return unwrapped;
-}
+  const HPy* data() const { return data_; }
+
+ private:
+  HPy few_[8];
+  std::unique_ptr<HPy[]> many_;
+  HPy* data_ = few_;
+};
 
 size_t KeywordCount(ApiCall& api, HPy kwnames) {
   if (HPy_IsNull(kwnames) || !api.ok()) return 0;
@@ -49,11 +58,12 @@ HPy CallWithArray(HPyContext* ctx, HPy callable, const HPy* args, size_t nargs, 
   const HPy callable_u = api.Unwrap(callable, 1);
   const HPy kwnames_u = api.Unwrap(kwnames, 4);
   CheckIsTuple(api, kwnames, kwnames_u, 4, fatal);
-  const auto args_u = UnwrapArray(api, args, nargs + KeywordCount(api, kwnames_u), 2);
-  if (!api.ok() || !args_u) return Refuse<S>();
+  HandleArray args_u;
+  const bool unwrapped = args_u.Unwrap(api, args, nargs + KeywordCount(api, kwnames_u), 2);
+  if (!api.ok() || !unwrapped) return Refuse<S>();
   HPyContext* const universal = api.universal();
   const HPy result =
-      (universal->*S::kMember)(universal, callable_u, args_u->data(), nargs, kwnames_u);
+      (universal->*S::kMember)(universal, callable_u, args_u.data(), nargs, kwnames_u);
   api.Back();
   return api.Wrap(result);
 }
@@ -105,10 +115,11 @@ HPy Wrapper<table::Slot_ctx_Tuple_FromArray>::Call(HPyContext* ctx, const HPy* i
   const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
   ApiCall api(ctx, S::kInfo, site);
   if (!api.ok()) return Refuse<S>();
-  const auto items_u = UnwrapArray(api, items, count > 0 ? static_cast<size_t>(count) : 0, 1);
-  if (!api.ok() || !items_u) return Refuse<S>();
+  HandleArray items_u;
+  const bool unwrapped = items_u.Unwrap(api, items, count > 0 ? static_cast<size_t>(count) : 0, 1);
+  if (!api.ok() || !unwrapped) return Refuse<S>();
   HPyContext* const universal = api.universal();
-  return api.Wrap(universal->ctx_Tuple_FromArray(universal, items_u->data(), count));
+  return api.Wrap(universal->ctx_Tuple_FromArray(universal, items_u.data(), count));
 }
 
 HPy Wrapper<table::Slot_ctx_Call>::Call(HPyContext* ctx, HPy callable, const HPy* args,

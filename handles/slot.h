@@ -46,7 +46,7 @@ struct alignas(32) Slot {
   // While open, and while `kept`: the wrapped handle of the universal context. Once closed, what is
   // needed to recognise another open handle of the same object (see ClosedObject).
   uint64_t object;
-  // Odd while open. Opening and closing add one.
+  // Odd while open. Opening and closing add one; opening a slot of a run may add more.
   uint32_t generation;
   // Where it was opened and closed: numbers of interned stacks; see also debug_ctx/story.h. While it
   // is open, `closed` has the flags below.

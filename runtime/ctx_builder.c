@@ -75,7 +75,8 @@ static void drop(PyObject *sequence) {
   Py_DECREF(sequence);
 }
 
-/* Whether every item is set. Addresses are below the upper half, where NULL - 1 is. */
+/* Whether every item is set. False also where an address lies in the upper half, as NULL - 1 does:
+ * then the caller has to look at each. */
 static inline int is_full(PyObject **items, Py_ssize_t size) {
   uintptr_t all = 0;
   Py_ssize_t i = 0;
@@ -109,7 +110,8 @@ static int check(PyObject *sequence, PyObject **items, Py_ssize_t size, const ch
     return 0;
   }
   if (is_full(items, size)) return 1;
-  for (i = 0; items[i] != NULL; i++) continue;
+  for (i = 0; i < size && items[i] != NULL; i++) continue;
+  if (i == size) return 1;
   if (!PyErr_Occurred()) {
     PyErr_Format(PyExc_SystemError, "%s: the item at index %zd of %zd was never set", function, i,
                  size);

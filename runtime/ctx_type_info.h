@@ -70,7 +70,7 @@ static inline PyTypeObject *_HPyType_Nearest(PyTypeObject *type) {
 
 HPyAPI_IMPL _HPyTypeInfo *_HPyTypeInfo_FindNearest(PyTypeObject *type);
 
-/* Its record. Mostly the type has one itself, made by this very library. */
+/* Its record. Mostly the type, which is not NULL, has one itself, made by this very library. */
 static inline _HPyTypeInfo *_HPyTypeInfo_Nearest(PyTypeObject *type) {
   PyObject *record = type->tp_cache;
   if (record != NULL && Py_TYPE(record) == &_HPyTypeInfo_Type) return (_HPyTypeInfo *)record;

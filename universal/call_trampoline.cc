@@ -11,7 +11,7 @@
 namespace hpy::universal {
 namespace {
 
-// An array of borrowed handles; CPython never passes a null in one. Short ones, that is nearly all, do not leave the stack.
+// An array of borrowed handles. Short ones, that is nearly all, do not leave the stack.
 class HandleArray {
  public:
   HandleArray(PyObject* const* objects, size_t count) {
@@ -22,7 +22,7 @@ class HandleArray {
         return;
       }
     }
-    for (size_t i = 0; i < count; ++i) data_[i] = _py2h_nn(objects[i]);
+    for (size_t i = 0; i < count; ++i) data_[i] = _py2h(objects[i]);
   }
   ~HandleArray() {
     if (data_ != few_) [[unlikely]] {

@@ -111,13 +111,13 @@ typedef enum {
   HPy_GE = 5
 } HPy_RichCmpOp;
 
-typedef enum {
+typedef enum _HPy_ANY_INT {
   HPy_SourceKind_Expr = 0,
   HPy_SourceKind_File = 1,
   HPy_SourceKind_Single = 2
 } HPy_SourceKind;
 
-typedef enum {
+typedef enum _HPy_ANY_INT {
   HPyCapsule_key_Pointer = 0,
   HPyCapsule_key_Name = 1,
   HPyCapsule_key_Context = 2,

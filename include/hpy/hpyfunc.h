@@ -15,7 +15,7 @@ typedef int (*HPyFunc_visitproc)(HPyField*, void*);
 
 /* Only the first four are legal for a method. The enumerators have to stay enumerators: the
  * definition macros paste their names. */
-typedef enum {
+typedef enum _HPy_ANY_INT {
 #define HPY_SIGNATURE(value, NAME, ...) HPyFunc_##NAME = value,
 #define HPY_SIGNATURE_BARE(value, NAME, ...) HPyFunc_##NAME = value,
 #define HPY_SIGNATURE_RESERVED(value, NAME) HPyFunc_##NAME = value,

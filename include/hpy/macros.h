@@ -4,8 +4,11 @@
 
 #ifdef __cplusplus
 #define _HPy_EXTERN_C extern "C"
+/* For enumerations of which C can pass any value: so that C++ knows them all too. */
+#define _HPy_ANY_INT : int
 #else
 #define _HPy_EXTERN_C
+#define _HPy_ANY_INT
 #endif
 
 #if defined(__GNUC__) || defined(__clang__)

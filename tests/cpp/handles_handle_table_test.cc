@@ -174,6 +174,43 @@ TEST(HandleTable, TheQueueOfClosedHandlesGrows) {
   for (uint32_t i = 0; i < kMax; i++) ASSERT_EQ(closed[i]->opened, i + 10);
 }
 
+HPy OpenFirst(HandleTable& table, Slot* run, uint32_t function) {
+  HandleTable::RunOpener opener(table, run, function);
+  const HPy handle = opener.Open(Object(16));
+  opener.Done();
+  return handle;
+}
+
+TEST(HandleTable, SlotsOfARunThatWereLeftOutGetTheGenerationOfTheFirst) {
+  HandleTable table;
+  Slot* const run = table.TakeRun(3);
+  const auto open = [&](int count) {
+    std::vector<HPy> handles;
+    HandleTable::RunOpener opener(table, run, 1);
+    for (int i = 0; i < count; i++) handles.push_back(opener.Open(Object(16)));
+    opener.Done();
+    return handles;
+  };
+  const auto close = [&](size_t count) {
+    for (size_t i = 0; i < count; i++) table.CloseInRun(&run[i]);
+  };
+  const std::vector<HPy> three = open(3);
+  close(3);
+  const std::vector<HPy> one = open(1);
+  EXPECT_TRUE(table.HasStory(run[2], three[2])) << "it was not opened since";
+  close(1);
+  const std::vector<HPy> again = open(3);
+  for (size_t i = 0; i < 3; i++) {
+    EXPECT_EQ(table.Resolve(again[i]), &run[i]);
+    EXPECT_EQ(table.Classify(three[i]), Validity::kClosed);
+    EXPECT_FALSE(table.HasStory(run[i], three[i]));
+    EXPECT_TRUE(table.HasStory(run[i], again[i]));
+  }
+  EXPECT_EQ(table.Classify(one[0]), Validity::kClosed);
+  close(3);
+  EXPECT_EQ(table.next_order(), 7u) << "one for each that was opened";
+}
+
 TEST(HandleTable, ArgumentsHaveNoPlaceInTheQueueUntilTheirRunIsQueued) {
   HandleTable table;
   table.set_closed_queue_max(3);
@@ -194,7 +231,7 @@ TEST(HandleTable, ArgumentsHaveNoPlaceInTheQueueUntilTheirRunIsQueued) {
   EXPECT_EQ(table.Classify(arguments[0]), Validity::kClosed);
   EXPECT_TRUE(table.HasStory(run[0], arguments[0])) << "others do not push it out";
   EXPECT_EQ(run[0].function, 7u);
-  const HPy again = HandleTable::RunOpener(table, run, 8).Open(Object(16));
+  const HPy again = OpenFirst(table, run, 8);
   EXPECT_FALSE(table.HasStory(run[0], arguments[0]));
   table.CloseInRun(table.Resolve(again));
   table.QueueRuns({run}, 4);
@@ -213,7 +250,7 @@ TEST(HandleTable, ARunIsWornOutBeforeItsCounterWraps) {
   Slot* const run = table.TakeRun(1);
   EXPECT_FALSE(HandleTable::IsWornOut(*run));
   run->generation = ~uint32_t{0} - 3;
-  const HPy last = HandleTable::RunOpener(table, run, 0).Open(Object(16));
+  const HPy last = OpenFirst(table, run, 0);
   table.CloseInRun(run);
   EXPECT_TRUE(HandleTable::IsWornOut(*run));
   EXPECT_EQ(table.Classify(last), Validity::kClosed);
