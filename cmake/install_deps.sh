@@ -12,7 +12,7 @@ set -eu
 here=$(dirname "$0")
 
 build_packages='g++ make pkg-config ccache libabsl-dev libfmt-dev libunwind-dev libdw-dev iso-codes'
-test_packages='libgtest-dev libbenchmark-dev clang binutils pypy3'
+test_packages='libgtest-dev libbenchmark-dev clang binutils pypy3 gdb valgrind chromium'
 lint_packages='clang-format clang-tidy'
 # Only where no other interpreter fits (cmake/find_pythons.sh).
 python_packages='python3 python3-dev python3-venv'
