@@ -3,9 +3,12 @@
 import gc
 import sys
 import weakref
+from pathlib import Path
 
 import pytest
 
+from support import tree
+from support.child import PythonRunner
 from support.extension import ModuleFactory
 from support.type_source import add_types
 
@@ -355,3 +358,43 @@ def test_new(hpy_module: ModuleFactory) -> None:
     assert str(caught.value) == "HPy_Type_GenericNew arg 1 must be a type"
     with pytest.raises(TypeError, match="metaclass"):
         mod.fill(type)
+
+
+@pytest.mark.skipif(tree.HAS_ASAN, reason="AddressSanitizer needs terabytes of address space")
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
+def test_new_without_memory(hpy_module: ModuleFactory, run_python: PythonRunner) -> None:
+    module = hpy_module.build(
+        """
+        #include "hpy.h"
+        typedef struct { char bytes[1 << 30]; } Huge;
+        HPyType_HELPERS(Huge)
+        static HPyType_Spec Huge_spec = {.name = "mytest.Huge", .basicsize = sizeof(Huge)};
+        HPyDef_METH(make, "make", HPyFunc_NOARGS)
+        static HPy make_impl(HPyContext *ctx, HPy self)
+        {
+            Huge *data;
+            HPy result, type = HPyType_FromSpec(ctx, &Huge_spec, NULL);
+            (void)self;
+            if (HPy_IsNull(type)) return HPy_NULL;
+            result = HPy_New(ctx, type, &data);
+            HPy_Close(ctx, type);
+            return result;
+        }
+        """
+    )
+    done = run_python(
+        """
+        import resource
+        import mytest
+        pages = int(open("/proc/self/statm").read().split()[0])
+        limit = pages * resource.getpagesize() + (256 << 20)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        for _ in range(3):
+            try:
+                mytest.make()
+            except MemoryError as error:
+                print(type(error).__name__)
+        """,
+        module=module,
+    )
+    assert (done.returncode, done.stdout) == (0, "MemoryError\n" * 3), done.stderr
