@@ -225,13 +225,22 @@ def test_legacy_functions_are_refused_in_universal(include: Path, call: str) -> 
         assert text in said
 
 
-def test_legacy_methods_are_refused_in_universal(include: Path) -> None:
-    source = """
-        #include "hpy.h"
-        static cpy_PyMethodDef methods[] = {{"f", NULL, 0, NULL}};
-        HPyModuleDef def = {.legacy_methods = methods};
-    """
-    check_refused(source, include, "FORBIDDEN_PyMethodDef", "incomplete")
+@pytest.mark.parametrize(
+    ("definition", "use"),
+    [
+        ('PyMethodDef legacy[] = {{"f", NULL, 0, NULL}};', "HPyModuleDef def = {.legacy_methods ="),
+        ('cpy_PyMethodDef legacy[] = {{"f", NULL}};', "HPyModuleDef def = {.legacy_methods ="),
+        ("PyType_Slot legacy[] = {{0, NULL}};", "HPyType_Spec spec = {.legacy_slots ="),
+        ('PyMemberDef legacy[] = {{"x", 1, 16}};', "HPyType_Spec spec = {.legacy_slots ="),
+        ('PyGetSetDef legacy[] = {{"x", NULL}};', "HPyType_Spec spec = {.legacy_slots ="),
+    ],
+)
+def test_legacy_definitions_are_refused_in_universal(
+    include: Path, definition: str, use: str
+) -> None:
+    source = f'#include "hpy.h"\nstatic {definition}\n{use} legacy}};'
+    name = definition.split()[0].replace("cpy_", "")
+    check_refused(source, include, f"FORBIDDEN_{name}", "incomplete")
 
 
 def test_names_that_do_not_exist(include: Path) -> None:

@@ -13,6 +13,13 @@ typedef struct FORBIDDEN_cpy_PyObject cpy_PyObject;
 typedef struct FORBIDDEN_PyMethodDef cpy_PyMethodDef;
 typedef struct FORBIDDEN_PyModuleDef cpy_PyModuleDef;
 typedef struct FORBIDDEN_bufferinfo cpy_Py_buffer;
+#ifndef HPY_ABI_VIEW
+/* Of legacy definitions: so that the compiler says more than that it does not know the type. */
+typedef struct FORBIDDEN_PyMethodDef PyMethodDef;
+typedef struct FORBIDDEN_PyMemberDef PyMemberDef;
+typedef struct FORBIDDEN_PyGetSetDef PyGetSetDef;
+typedef struct FORBIDDEN_PyType_Slot PyType_Slot;
+#endif
 #else
 typedef PyObject cpy_PyObject;
 typedef PyMethodDef cpy_PyMethodDef;
