@@ -11,7 +11,7 @@
         ''')
         assert mod.add(1, 2) == 3
 
-runs on the ABIs cpython, universal and debug; a module-level `HPY_ABIS = ["hybrid", ...]` names
+runs on cpython, universal, hybrid and debug; a module-level `HPY_ABIS = ["hybrid", ...]` names
 others (those of support.extension.BINARY), `@pytest.mark.hpy_abis("debug")` does so for one test.
 In debug mode a test that leaves a handle open fails, unless it is marked `no_leak_check`.
 """
@@ -51,7 +51,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "hpy_abi" not in metafunc.fixturenames:
         return
     marker = metafunc.definition.get_closest_marker("hpy_abis")
-    default = ["cpython", "universal", "debug"]
+    default = ["cpython", "universal", "hybrid", "debug"]
     abis = list(marker.args) if marker else getattr(metafunc.module, "HPY_ABIS", default)
     unknown = [abi for abi in abis if abi not in BINARY]
     if unknown:

@@ -88,7 +88,7 @@ def files_of_all_tests() -> list[Path]:
 
 
 def files_of_all_abis() -> list[Path]:
-    """Those whose tests run on the ABIs cpython, universal and debug: no HPY_ABIS of their own."""
+    """Those whose tests run on cpython, universal, hybrid and debug: no HPY_ABIS of their own."""
     paths = sorted(TESTS.glob("test_api_*.py"))
     return [
         path

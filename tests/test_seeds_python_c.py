@@ -1,8 +1,8 @@
 """Seed 003: the examples that are plain Python/C (S7, and S46 to S50 of the study of strings).
 
 They say what HPy starts from. Beside HPy, in the ABIs that have Python/C too, they work as they
-stand. Put right: in S46 `s` is a pointer; `...` is filled in. S48 and S49 are the excerpts with what
-is around them.
+stand. Put right: in S46 `s` is a pointer; `...` is filled in. S48 and S49 are the excerpts with
+what is around them.
 """
 
 # The names have those of the examples.
