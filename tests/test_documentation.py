@@ -1,4 +1,4 @@
-"""The documents for users: links lead somewhere, and what README.md shows is what is printed."""
+"""The documents for users: links lead somewhere, and what they show is what is printed."""
 
 import re
 import shutil
@@ -8,8 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from support import tree
+from support import documents, tree
+from support.child import PythonRunner
+from support.documents import block_after, code_after, first_missing, normalised
+from support.extension import ModuleFactory
+from support.json_source import one_source
 from support.venv import environment
+
+HPY_ABIS = ["debug"]
 
 DOCUMENTS = [tree.REPOSITORY / "README.md", *sorted((tree.REPOSITORY / "docs").rglob("*.md"))]
 README = DOCUMENTS[0].read_text("utf-8")
@@ -35,24 +41,10 @@ def test_the_start_page_has_every_page() -> None:
     assert "docs/index.md" in README
 
 
-def block_after(text: str) -> list[str]:
-    """The lines of the indented block that follows `text` in README.md."""
-    lines = README[README.index(text) :].splitlines()[1:]
-    start = next(i for i, line in enumerate(lines) if line.startswith("    "))
-    end = next(i for i, line in enumerate(lines) if i > start and not line.startswith("    "))
-    return [line[4:] for line in lines[start:end]]
-
-
-def normalised(line: str) -> str:
-    """Without addresses and the folders above the project's."""
-    line = re.sub(r"0x[0-9a-f]+", "0x", line.strip())
-    return re.sub(r"\S*/(?=[\w-]+\.(?:c|py|hpy0\.so)\b)", "", line)
-
-
 def test_five_commands(tmp_path: Path) -> None:
     """The last three of them, with this interpreter and the staged tree as the environment."""
     pytest.importorskip("setuptools")
-    commands = block_after("in five commands:")
+    commands = block_after(README, "in five commands:")
     assert len(commands) == 5
     assert commands[2] == "cd examples/first"
     project = tmp_path / "first"
@@ -74,11 +66,52 @@ def test_five_commands(tmp_path: Path) -> None:
         )
         outputs.append(done.stdout)
         assert done.returncode == (1 if "pytest" in command else 0), done.stdout
-    said = [normalised(line) for line in outputs[1].splitlines()]
-    shown = [normalised(line) for line in block_after("its results are right; with it,")]
-    wanted = [line for line in shown if line != "..."]
-    assert len(wanted) == 11
-    position = -1
-    for line in wanted:
-        position = next((i for i, other in enumerate(said) if i > position and other == line), -1)
-        assert position >= 0, f"{line!r} is not in the output:\n{outputs[1]}"
+    shown = block_after(README, "its results are right; with it,")
+    assert len([line for line in shown if line.strip() not in ("", "...")]) == 11
+    missing = first_missing(shown, outputs[1])
+    assert not missing, f"{missing!r} is not in the output:\n{outputs[1]}"
+
+
+def test_leak_detector_page(hpy_module: ModuleFactory, run_python: PythonRunner) -> None:
+    folder = tree.REPOSITORY / "examples" / "leaky"
+    module = hpy_module.build((folder / "snippets.c").read_text("utf-8"), "snippets")
+    done = run_python((folder / "debug-example.py").read_text("utf-8"), module=module)
+    shown = block_after(documents.read("debug-mode.md"), "run with `HPY_DEBUG=1`, it ends with")
+    said = done.stderr.replace("script.py", "debug-example.py")
+    assert not first_missing(shown, said), f"{first_missing(shown, said)!r}:\n{said}"
+
+
+def test_pytest_page(hpy_module: ModuleFactory, run_python: PythonRunner, tmp_path: Path) -> None:
+    page = documents.read("pytest.md")
+    source = (tree.REPOSITORY / "examples" / "leaky" / "snippets.c").read_text("utf-8")
+    module = hpy_module.build(source, "snippets")
+    (tmp_path / "test_snippets.py").write_text(code_after(page, "and these tests,"))
+    command = ["-m", "pytest", "--hpy-debug", "-p", "no:cacheprovider", "test_snippets.py"]
+    env = {"HPY_DEBUG": "", "COLUMNS": "80"}
+    done = run_python.run(command, module=module, cwd=tmp_path, env=env)
+    assert done.returncode == 1, done.stdout
+    shown = block_after(page, "it prints")
+    missing = first_missing(shown, done.stdout)
+    assert not missing, f"{missing!r} is not in the output:\n{done.stdout}"
+
+
+@pytest.mark.parametrize(
+    ("before", "abi", "env"),
+    [
+        ("With `examples/json` built in place", "trace", {"HPY_LOG": "1"}),
+        ("before and after each call.", "trace", {}),
+        ("With `HPY=debug`,", "debug", {}),
+    ],
+)
+@pytest.mark.hpy_abis("trace")
+def test_trace_page(
+    hpy_module: ModuleFactory, run_python: PythonRunner, before: str, abi: str, env: dict[str, str]
+) -> None:
+    page = documents.read("trace.md")
+    module = hpy_module.build(one_source(), "hpyjson")
+    env = {"HPY": abi, **env}
+    done = run_python(code_after(page, before), module=module, env=env)
+    assert done.returncode == 0, done.stderr
+    shown = [line for line in block_after(page[page.index(before) :], "prints") if line]
+    said = (done.stderr + done.stdout).splitlines()
+    assert [normalised(line) for line in said] == [normalised(line) for line in shown]

@@ -12,22 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support import tree
+from support.json_source import one_source
 
 Load = Callable[..., ModuleType]
 
-FOLDER = tree.REPOSITORY / "examples" / "json"
 PROPERTY = settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-
-
-def one_source() -> str:
-    """All the files of the example in one, so that a change of any is a change of the source."""
-    files = [p for p in sorted(FOLDER.glob("*.c")) if p.name != "json_init.c"]
-    text = "".join(path.read_text("utf-8") for path in [FOLDER / "json.h", *files])
-    text = text.replace('#include "json.h"', "")
-    return text + (FOLDER / "json_init.c").read_text("utf-8").replace('#include "json.h"', "")
 
 
 @pytest.fixture
