@@ -35,7 +35,8 @@ pytestmark = [
 
 
 def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("HPY", "PYTHONPATH"))}
+    inherited = tree.WITHOUT_ASAN.items()
+    env = {k: v for k, v in inherited if not k.startswith(("HPY", "PYTHONPATH"))}
     env.update(environment, PATH=PATH)
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
