@@ -27,6 +27,7 @@ from hpy.debug import HPyDebugError, HPyDebugWarning, HPyLeakError, LeakDetector
 from hpy.debug.native import native
 from hpy.debug.violation import Violation
 from hpy.universal import _debug
+from support import tree
 from support.child import Completed, PythonRunner
 from support.extension import Extension, ModuleFactory
 from support.generator import Case, make_case
@@ -109,7 +110,8 @@ def test_thousand(
             for kind in kinds:
                 make_one(mod, rng, kind, policy)
     gc.collect()
-    assert resident() - memory < 2 << 20
+    if not tree.HAS_ASAN:  # which holds back the memory that was freed
+        assert resident() - memory < 2 << 20
     quiet = sum(wanted[kind] for kind in QUIET)
     assert native().violation_count() - count + quiet == THOUSAND
     assert lines_of(report) == wanted
