@@ -258,7 +258,7 @@ def test_handle_of_another_interpreter(script: Script) -> None:
     mytest.keep("of main")
     for sub in subs:
         destroy(sub)
-    print(mytest.use())
+    print(mytest.use(), flush=True)
     sub = create()  # takes over what one of those had
     run(sub, "import mytest; mytest.keep('of sub')")
     destroy(sub)
