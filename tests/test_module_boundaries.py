@@ -132,36 +132,37 @@ def unraisable(monkeypatch: pytest.MonkeyPatch) -> list[Optional[BaseException]]
     return seen
 
 
-def test_stale_context_in_the_destructor_of_a_capsule(
-    hpy_module: ModuleFactory, unraisable: list[Optional[BaseException]]
-) -> None:
+def mistake_in_a_destructor(
+    hpy_module: ModuleFactory, unraisable: list[Optional[BaseException]], mode: int
+) -> HPyDebugError:
+    """What is told of a capsule that is made and dies in this mode; of one in mode 0, nothing."""
     with hpy.debug.configure(on_violation="raise"):
         mod = hpy_module(CAPSULE)
         mod.make(0)
         assert unraisable == []
-        mod.make(1)
-        for _ in range(
-            2
-        ):  # no call is in progress to raise it: Python hears of it when it next looks
+        mod.make(mode)
+        # Where no call is in progress to raise it, Python hears of it when it next looks.
+        for _ in range(2):
             pass
-        (error,) = unraisable
-        assert isinstance(error, HPyDebugError)
-        assert error.violation is not None
-        assert error.violation.kind == "stale-context"
-        assert lines(error.violation, "at")[0] == line_of(CAPSULE, "/* stale */")
+    (error,) = unraisable
+    assert isinstance(error, HPyDebugError)
+    return error
+
+
+def test_stale_context_in_the_destructor_of_a_capsule(
+    hpy_module: ModuleFactory, unraisable: list[Optional[BaseException]]
+) -> None:
+    violation = mistake_in_a_destructor(hpy_module, unraisable, 1).violation
+    assert violation is not None
+    assert violation.kind == "stale-context"
+    assert lines(violation, "at")[0] == line_of(CAPSULE, "/* stale */")
 
 
 @pytest.mark.hpy_abis("hybrid-debug")
 def test_exception_that_the_destructor_of_a_capsule_leaves(
     hpy_module: ModuleFactory, unraisable: list[Optional[BaseException]]
 ) -> None:
-    with hpy.debug.configure(on_violation="raise"):
-        mod = hpy_module(CAPSULE)
-        mod.make(0)
-        assert unraisable == []
-        mod.make(2)
-        (error,) = unraisable
-        assert isinstance(error, HPyDebugError)
-        assert isinstance(error.__context__, KeyError)
-        assert error.violation is not None
-        assert error.violation.kind == "result-with-exception"
+    error = mistake_in_a_destructor(hpy_module, unraisable, 2)
+    assert isinstance(error.__context__, KeyError)
+    assert error.violation is not None
+    assert error.violation.kind == "result-with-exception"
