@@ -53,7 +53,7 @@ void BM_ResolveCold(benchmark::State& state) {
   for (auto _ : state) {
     // Each lookup waits for the one before, as it does in a program.
     const auto* slot = table.Resolve(HPy{handles[i]._i | (last & 0)});
-    benchmark::DoNotOptimize(last = static_cast<intptr_t>(slot->generation));
+    benchmark::DoNotOptimize(last = static_cast<intptr_t>(slot->value));
     if (++i == handles.size()) i = 0;
   }
 }

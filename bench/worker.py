@@ -135,6 +135,7 @@ def two_threads(function: Callable[[int, Any], Any], value: Any) -> Operation:
 OPERATIONS: dict[str, Callable[[Any], Operation]] = {
     "HPy_Dup + HPy_Close": lambda ops: loop(ops.dup_close, 1234),
     "the same, 10 000 sites": lambda ops: loop(ops.dup_close_10000_sites, 1234, 10_000),
+    "the same, a helper with 100 callers": lambda ops: loop(ops.dup_close_100_callers, 1234, 100),
     "the same, 64 frames deep": lambda ops: loop(ops.dup_close_64_deep, 1234),
     "the same, two threads": lambda ops: two_threads(ops.dup_close, 1234),
     "FromLong + AsLong + close": lambda ops: loop(ops.long_roundtrip, None),

@@ -40,6 +40,9 @@ endif()
 # Frames are found by unwind tables, and the functions that ask for a stack keep a frame pointer anyway
 # (stacktrace/registers.h): hot paths are faster without.
 add_compile_options(-fomit-frame-pointer)
+# Two words that are stored one after the other are in two registers: putting them into one of a vector
+# first takes longer than it saves.
+add_compile_options(-fno-tree-slp-vectorize)
 
 if(HPY_SANITIZE)
   string(REPLACE ";" "," _sanitize "${HPY_SANITIZE}")

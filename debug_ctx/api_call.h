@@ -17,7 +17,9 @@ namespace hpy::debug_ctx {
 class ApiCall {
  public:
   ApiCall(HPyContext* ctx, const SlotInfo& info, const stacktrace::CallSite& site)
-      : call_(&DebugContext::From(ctx)->call), info_(info), site_(site) {
+      : ApiCall(DebugContext::From(ctx)->call, info, site) {}
+  ApiCall(Call& call, const SlotInfo& info, const stacktrace::CallSite& site)
+      : call_(&call), info_(info), site_(site) {
     if (call_ != thread_calls.innermost) [[unlikely]] {
       CheckContext();
     }

@@ -3,6 +3,7 @@
 #ifndef HPY_DEBUG_CTX_CALL_H_
 #define HPY_DEBUG_CTX_CALL_H_
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -33,35 +34,52 @@ class OpenLog {
     }
     PushAtOnce(handle);
   }
-  bool full() const { return size_ == capacity_; }
+  bool full() const { return end_ == limit_; }
   // Clear() gives its memory back: not the usual case.
-  bool is_large() const { return capacity_ > kKeep; }
-  void PushAtOnce(HPy handle) { handles_[size_++] = handle; }
-  // A handle that is about to be closed. Most are the last one that was opened.
-  void Pop(HPy handle) {
-    if (size_ != 0 && handles_[size_ - 1]._i == handle._i) size_--;
+  bool is_large() const { return limit_ - begin_ > kKeep; }
+  void PushAtOnce(HPy handle) { *end_++ = handle; }
+  // Whether this is the handle that was opened last, as most are that are about to be closed: it is
+  // dropped then.
+  bool Pop(HPy handle) {
+    if (end_[-1]._i != handle._i) return false;
+    end_--;
+    return true;
+  }
+  // A generation of handles begins: those that are here are of an older one, and Pop() knows none of
+  // them from now on.
+  void Seal() {
+    older_.insert(older_.end(), begin_, end_);
+    end_ = begin_;
   }
   template <typename F>
   void ForEachOpen(const handles::HandleTable& table, F f) const {
-    for (size_t i = 0; i < size_; i++) {
-      if (handles::Slot* slot = table.Resolve(handles_[i])) f(*slot);
-    }
+    const auto tell = [&](HPy handle) {
+      if (handles::Slot* slot = table.Resolve(handle)) f(*slot);
+    };
+    std::for_each(older_.begin(), older_.end(), tell);
+    std::for_each(begin_, end_, tell);
   }
-  void ClearSmall() { size_ = 0; }
+  void ClearSmall() { end_ = begin_; }
   void Clear() {
-    size_ = 0;
+    older_.clear();
     if (is_large()) {
-      handles_.reset();
-      capacity_ = 0;
+      memory_.reset();
+      begin_ = limit_ = none_ + 1;
     }
+    end_ = begin_;
   }
 
  private:
-  static constexpr size_t kKeep = 1024;
+  static constexpr ptrdiff_t kKeep = 1024;
   void Compact(const handles::HandleTable& table);
-  std::unique_ptr<HPy[]> handles_;
-  size_t size_ = 0;
-  size_t capacity_ = 0;
+
+  // Before the first there is a null one, so that Pop() need not ask whether there are any.
+  static HPy none_[1];
+  std::unique_ptr<HPy[]> memory_;
+  HPy* begin_ = none_ + 1;
+  HPy* end_ = none_ + 1;
+  HPy* limit_ = none_ + 1;
+  std::vector<HPy> older_;
 };
 
 // A violation that has been written, and that Python has not heard of: outside.h.
@@ -94,10 +112,12 @@ struct Call {
   stacktrace::CaptureLimits limits;
   stacktrace::MemoLimits memo_limits = stacktrace::kNoMemo;  // the same
   uint32_t function = 0;                                     // its number
-  bool in_progress = false;
   bool pending_before = false;  // an exception was set when the function was called
-  bool attention = false;       // at its return there is more to do than to take the result
+  // Set together when it begins, as one word.
+  alignas(8) bool in_progress = false;
+  bool attention = false;  // at its return there is more to do than to take the result
   bool excused = false;  // a result that does not agree with the exception is no mistake of its own
+  bool made_records = false;    // `first_builder` and `first_tracker` hold
   uint32_t refused_leaves = 0;  // whose re-entries are to come
   // Re-entries that were refused. Counted by other threads too.
   std::atomic<uint32_t> refused_reenters{0};
@@ -110,7 +130,6 @@ struct Call {
   CallStores stores;
   MadeStructs made;
   HeapBufferLog heap_buffers;
-  bool made_records = false;                      // whether the next ones hold
   uint64_t first_builder = 0, first_tracker = 0;  // as `first_order`
   OpenLog builders, trackers;                     // what it opened of them
   // Mistakes of calls that have no error value: raised when the function returns.

@@ -30,6 +30,7 @@ class CallScope {
     call.in_progress = true;
     call.attention = false;
     call.excused = false;
+    call.made_records = false;
     call.refused_leaves = 0;
     call.refused_reenters.store(0, std::memory_order_relaxed);
     call.first_order = state.table.next_order();

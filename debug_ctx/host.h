@@ -34,8 +34,10 @@ class Host : public ObjectHost {
       : pending_exception(pending), bias_(native_handle_bias) {}
 
   // Native objects are `void *`, for the type differs with what includes hpy.h.
-  HPy Borrow(void* object) const { return object == nullptr ? HPy_NULL : BorrowNotNull(object); }
-  HPy BorrowNotNull(void* object) const { return HPy{reinterpret_cast<intptr_t>(object) + bias_}; }
+  HPy Borrow(void* object) const {
+    return object == nullptr ? HPy_NULL : HPy{reinterpret_cast<intptr_t>(object) + bias_};
+  }
+  intptr_t native_handle_bias() const { return bias_; }
   void* Native(HPy handle) const {
     return HPy_IsNull(handle) ? nullptr : reinterpret_cast<void*>(handle._i - bias_);
   }

@@ -14,7 +14,6 @@
 namespace hpy::debug_ctx {
 
 using handles::HandleTable;
-using handles::Origin;
 using handles::Slot;
 using leakdetector::Kind;
 using leakdetector::Violation;
@@ -276,11 +275,10 @@ std::vector<Leak> FindLeaks(State& state, const LeakOptions& options) {
   std::vector<HPy> asked;
   const auto is_leak = [&](const Slot& slot) {
     const uint32_t index = state.table.index_of(slot);
-    return static_cast<Origin>(slot.origin) == Origin::kOwned &&
-           (index >= held.size() || !held[index]);
+    return slot.is_owned() && (index >= held.size() || !held[index]);
   };
   handles_window.ForEachOpen([&](Slot& slot) {
-    if (static_cast<Origin>(slot.origin) != Origin::kOwned) return;
+    if (!slot.is_owned()) return;
     state.guards.CheckLive(slot.wrapped());
     if (options.long_lived && (slot.closed & handles::kOutlived) != 0) long_lived.Add(slot);
     if (!is_leak(slot)) return;

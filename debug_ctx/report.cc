@@ -14,7 +14,6 @@ namespace hpy::debug_ctx {
 
 using handles::Ending;
 using handles::HandleTable;
-using handles::Origin;
 using handles::Slot;
 using handles::Validity;
 using leakdetector::Kind;
@@ -30,10 +29,10 @@ std::string Given(const SlotInfo& info, std::string_view what) {
 std::string DescribeClosed(const HandleTable& table, HPy handle) {
   const Slot* slot = table.SlotOf(handle);
   if (slot != nullptr && table.HasStory(*slot, handle)) {
-    if (static_cast<Origin>(slot->origin) == Origin::kArgument) {
+    if (slot->is_argument()) {
       return "an argument of a call that has returned: its handle was closed then";
     }
-    if (static_cast<Ending>(slot->ending) == Ending::kReturned) {
+    if (slot->was_returned()) {
       return "a handle that its function had returned to Python, which closed it";
     }
   }
@@ -106,7 +105,7 @@ void ApiCall::Close(HPy handle) {
   State& s = state();
   Slot* slot = s.table.Resolve(handle);
   const Place place{s, *call_, &info_, &site_};
-  if (slot != nullptr && static_cast<Origin>(slot->origin) == Origin::kOwned) [[likely]] {
+  if (slot != nullptr && slot->is_owned()) [[likely]] {
     State::CountClosed(*slot, handle, *call_);
     const HPy wrapped = s.Close(slot, Capture(), Ending::kClosed);
     s.universal->ctx_Close(s.universal, wrapped);
@@ -123,7 +122,7 @@ void ApiCall::Close(HPy handle) {
   if (validity == Validity::kNotAHandle) {
     kind = Kind::kNotAHandle;
     what = Given(info_, "a value that is no handle");
-  } else if (slot != nullptr && static_cast<Origin>(slot->origin) == Origin::kArgument) {
+  } else if (slot != nullptr && slot->is_argument()) {
     kind = Kind::kCloseOfArgument;
     what = Given(info_, "an argument of the function, which belongs to the caller");
   } else if (slot != nullptr) {
@@ -184,7 +183,7 @@ HPy OnInvalidResult(State& state, Call& call, HPy result) {
   }
   Kind kind = Kind::kNotAHandle;
   const char* what = "the function returned a value that is no handle";
-  if (slot != nullptr && static_cast<Origin>(slot->origin) == Origin::kArgument) {
+  if (slot != nullptr && slot->is_argument()) {
     kind = Kind::kReturnOfArgument;
     what = "the function returned one of its arguments, which belong to the caller";
   } else if (slot != nullptr) {
@@ -202,7 +201,7 @@ HPy OnInvalidResult(State& state, Call& call, HPy result) {
 
 void ForceClose(State& state, Slot* slot) {
   Call& call = DebugContext::From(state.root())->call;
-  if (slot->is_open() && static_cast<Origin>(slot->origin) == Origin::kOwned) {
+  if (slot->is_open() && slot->is_owned()) {
     State::CountClosed(*slot, state.table.HandleOf(*slot), call);
     const HPy wrapped = state.Close(slot, stacktrace::kNoStack, Ending::kClosed);
     state.universal->ctx_Close(state.universal, wrapped);
@@ -212,10 +211,9 @@ void ForceClose(State& state, Slot* slot) {
     CallHook(state, call, Hook::kInvalidHandle);
     return;
   }
-  const Kind kind = !slot->is_open() ? Kind::kDoubleClose
-                    : static_cast<Origin>(slot->origin) == Origin::kArgument
-                        ? Kind::kCloseOfArgument
-                        : Kind::kCloseOfConstant;
+  const Kind kind = !slot->is_open()      ? Kind::kDoubleClose
+                    : slot->is_argument() ? Kind::kCloseOfArgument
+                                          : Kind::kCloseOfConstant;
   const Place place{state, call, nullptr, nullptr};
   Violation violation =
       Begin(place, kind, "DebugHandle._force_close() was called for such a handle");

@@ -29,7 +29,7 @@ constexpr uint32_t kMaxOthers = 1 << 22;  // builders, and trackers, open at the
 // another. The upper half stays free for counting.
 uint32_t NextFirstGeneration() {
   static uint32_t states = 0;
-  return (states++ * 0x9E3779B9u >> 1) & ~1u;
+  return (states++ * 0x9E3779B9u >> 2) & ~1u;
 }
 
 }  // namespace
@@ -40,19 +40,21 @@ const _HPyInterpreter* State::only_interpreter_ = nullptr;
 
 constinit thread_local ThreadCalls thread_calls;
 
+HPy OpenLog::none_[1] = {};
+
 void OpenLog::Compact(const handles::HandleTable& table) {
-  size_t alive = 0;
-  for (size_t i = 0; i < size_; i++) {
-    if (table.Resolve(handles_[i]) != nullptr) handles_[alive++] = handles_[i];
-  }
+  end_ = std::remove_if(begin_, end_, [&](HPy h) { return table.Resolve(h) == nullptr; });
+  const ptrdiff_t alive = end_ - begin_;
+  if (alive * 2 < limit_ - begin_) return;
   // More than half of them alive: the next round would come too soon.
-  if (alive * 2 >= capacity_) {
-    capacity_ = alive * 2 + 32;
-    std::unique_ptr<HPy[]> larger(new HPy[capacity_]);
-    std::copy_n(handles_.get(), alive, larger.get());
-    handles_ = std::move(larger);
-  }
-  size_ = alive;
+  const ptrdiff_t capacity = alive * 2 + 32;
+  std::unique_ptr<HPy[]> larger(new HPy[static_cast<size_t>(1 + capacity)]);
+  larger[0] = HPy_NULL;
+  std::copy(begin_, end_, &larger[1]);
+  memory_ = std::move(larger);
+  begin_ = &memory_[1];
+  end_ = begin_ + alive;
+  limit_ = begin_ + capacity;
 }
 
 State::State(Host& h, HPyContext* u, leakdetector::FrameFilter f)
@@ -134,7 +136,7 @@ DebugContext* State::TakeOtherContext() {
 
 HPy State::OpenAt(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp, uintptr_t fp) {
   handles::HandleTable& handles = call.state->table;
-  const StoryId story = stacktrace::Remembered(pc, sp, fp, call.memo_limits);
+  const StoryId story = stacktrace::Remembered(pc, sp, &fp, call.memo_limits);
   if (story != stacktrace::kNoStack && !HPy_IsNull(wrapped) && !call.log.full()) [[likely]] {
     const HPy handle = handles.OpenAtOnce(wrapped, story, call.function);
     if (!HPy_IsNull(handle)) [[likely]] {
@@ -146,13 +148,21 @@ HPy State::OpenAt(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp, uintptr_t
   return OpenElsewhere(call, wrapped, pc, sp, fp);
 }
 
+StoryId State::CaptureElsewhere(Call& call, const stacktrace::CallSite& site) const {
+  if (call.limits.max_frames == 0) [[unlikely]] {
+    BeginCaptures(call);
+    if (call.limits.max_frames == 0) return stacktrace::kNoStack;
+  }
+  return stacktrace::Capture(site, call.limits);
+}
+
 // Its parameters are those of OpenAt(), so that it is called in tail position.
 [[gnu::cold, gnu::noinline]] HPy State::OpenElsewhere(Call& call, HPy wrapped, uintptr_t pc,
                                                       uintptr_t sp, uintptr_t fp) {
   if (HPy_IsNull(wrapped)) return HPy_NULL;
   const stacktrace::CallSite site{pc, sp, fp};
   State& state = *call.state;
-  const HPy handle = state.table.Open(wrapped, state.Capture(call, site), call.function);
+  const HPy handle = state.table.Open(wrapped, state.CaptureElsewhere(call, site), call.function);
   if (HPy_IsNull(handle)) {
     state.universal->ctx_Close(state.universal, wrapped);
     state.universal->ctx_Err_NoMemory(state.universal);
@@ -206,7 +216,7 @@ void State::CloseSlot(Slot* slot, StoryId story, Ending ending, bool keep) {
   if (buffers.has_heap() && buffers.IsOnHeap(index)) {
     damage = FindDamage(*this, *slot, FoundAt::kClose, story);
   }
-  const bool argument = static_cast<Origin>(slot->origin) == Origin::kArgument;
+  const bool argument = slot->is_argument();
   const bool by_return = argument || ending == Ending::kReturned;
   // The arguments of a call are closed one after the other, and revoked together: trampoline.cc.
   slot->has_buffer = buffers.Revoke(index, {story, by_return, table.next_order()},
@@ -217,6 +227,13 @@ void State::CloseSlot(Slot* slot, StoryId story, Ending ending, bool keep) {
 }
 
 int64_t State::NewGeneration() {
+  for (DebugContext* context = contexts_made_; context != nullptr; context = context->next_made) {
+    Call& call = context->call;
+    if (call.state != this || !call.in_progress) continue;
+    call.log.Seal();
+    call.attention = true;  // when it ends
+  }
+  root_.call.log.Clear();
   builders.NewGeneration();
   trackers.NewGeneration();
   return table.NewGeneration();

@@ -80,15 +80,18 @@ class State {
   }
   // The same, with everything in registers: what most wrappers end with.
   static HPy OpenAt(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp, uintptr_t fp);
-  // A handle that is about to be closed, or was just now.
-  static void CountClosed(const handles::Slot& slot, HPy handle, Call& call) {
-    if (slot.order < call.first_order) return;
+  // A handle that is about to be closed, or was just now. The last that its call opened, as most are, is
+  // of the newest generation too.
+  [[gnu::always_inline]] static bool CountClosedLast(HPy handle, Call& call) {
+    if (!call.log.Pop(handle)) return false;
     call.open--;
-    call.log.Pop(handle);
+    return true;
   }
-  // The same at the return of the call, where the log is not needed any more.
-  static void CountReturned(const handles::Slot& slot, Call& call) {
+  static void CountClosedEarlier(const handles::Slot& slot, Call& call) {
     if (slot.order >= call.first_order) call.open--;
+  }
+  static void CountClosed(const handles::Slot& slot, HPy handle, Call& call) {
+    if (!CountClosedLast(handle, call)) CountClosedEarlier(slot, call);
   }
   // Ends the handle of an open slot that the extension owned, which was counted, and returns what it
   // wrapped, which the caller owns now.
@@ -106,15 +109,14 @@ class State {
                  const stacktrace::CallSite& site);
   // The stack of a call of the API; no number when stacks are switched off.
   StoryId Capture(Call& call, const stacktrace::CallSite& site) {
-    if (const StoryId story = stacktrace::Remembered(site.pc, site.sp, site.fp, call.memo_limits)) {
+    if (const StoryId story =
+            stacktrace::Remembered(site.pc, site.sp, &site.fp, call.memo_limits)) {
       return story;
     }
-    if (call.limits.max_frames == 0) [[unlikely]] {
-      BeginCaptures(call);
-      if (call.limits.max_frames == 0) return stacktrace::kNoStack;
-    }
-    return stacktrace::Capture(site, call.limits);
+    return CaptureElsewhere(call, site);
   }
+  // The same, where the memo was asked.
+  StoryId CaptureElsewhere(Call& call, const stacktrace::CallSite& site) const;
 
   // The bytes of an open handle's object for the extension: a copy that lives as long as the handle. Null
   // with MemoryError set.

@@ -7,9 +7,7 @@
 
 namespace hpy::debug_ctx {
 
-using handles::Ending;
 using handles::HandleTable;
-using handles::Origin;
 using handles::Slot;
 using leakdetector::Kind;
 using leakdetector::Stack;
@@ -50,9 +48,8 @@ Stack AtStack(const Place& place) {
 }
 
 Stack OpenedStack(State& state, const Slot& slot) {
-  Stack stack = static_cast<Origin>(slot.origin) == Origin::kArgument
-                    ? FunctionStack(state, slot.function)
-                    : Filtered(state, state.stories.Native(slot.opened));
+  Stack stack = slot.is_argument() ? FunctionStack(state, slot.function)
+                                   : Filtered(state, state.stories.Native(slot.opened));
   stack.python = state.stories.Python(slot.opened);
   return stack;
 }
@@ -90,7 +87,7 @@ void TellStory(const Place& place, const HandleTable& table, HPy handle, Violati
                              "HPY_DEBUG_CLOSED_HANDLES, keeps more of them)");
     return;
   }
-  const bool constant = static_cast<Origin>(slot->origin) == Origin::kConstant;
+  const bool constant = slot->is_constant();
   if (!constant) violation->handle->order = OrderOf(state, table, *slot);
 
   if (&table == &state.table) {
@@ -113,8 +110,7 @@ void TellStory(const Place& place, const HandleTable& table, HPy handle, Violati
     violation->opened->python = violation->at->python;
   }
   if (slot->is_open()) return;
-  if (static_cast<Origin>(slot->origin) == Origin::kArgument ||
-      static_cast<Ending>(slot->ending) == Ending::kReturned) {
+  if (slot->is_argument() || slot->was_returned()) {
     violation->closed = FunctionStack(state, slot->function);
   } else {
     violation->closed = Filtered(state, state.stories.Native(slot->closed));

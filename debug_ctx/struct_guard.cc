@@ -129,11 +129,7 @@ void StructGuards::CheckReturn(Call& call) {
   // Reports run Python code: what that makes with this context goes into another vector.
   MadeStructs all = std::exchange(call.made, {});
   for (const MadeStruct& made : all) {
-    const Slot* slot = state_.table.SlotOf(made.handle);
-    if (slot == nullptr) continue;
-    const auto generation =
-        static_cast<uint32_t>(static_cast<uint64_t>(made.handle._i) >> handles::kGenerationShift);
-    if (slot->generation == generation) Check(slot->wrapped(), &made, &call);
+    if (const Slot* slot = state_.table.Resolve(made.handle)) Check(slot->wrapped(), &made, &call);
   }
   if (call.made.empty() && all.capacity() <= kKept) {
     all.clear();

@@ -28,8 +28,12 @@ namespace {
 [[gnu::cold, gnu::noinline]] HPy OpenMore(State& state, Call& call, HPy borrowed) {
   const HPy handle =
       state.table.Open(borrowed, stacktrace::kNoStack, call.function, Origin::kArgument);
-  if (!HPy_IsNull(handle)) call.more_arguments.push_back(handle);
+  call.more_arguments.push_back(handle);
   return handle;
+}
+
+[[gnu::cold, gnu::noinline]] bool OpenedAllOf(const std::vector<HPy>& handles) {
+  return std::none_of(handles.begin(), handles.end(), [](HPy h) { return HPy_IsNull(h); });
 }
 
 void CloseArgument(State& state, Slot* slot) {
@@ -48,8 +52,19 @@ void CloseArgument(State& state, Slot* slot) {
   if (state.buffers.needs_flush()) state.buffers.Flush();
 }
 
-// A run that is always full, for calls that have none.
-constinit Slot no_run{};
+// Slots for the arguments of a call.
+struct Run {
+  Slot* first;
+  Slot* end;
+};
+
+// An empty one, for calls that can have none; and one for those that have none yet.
+constinit Slot no_slot{};
+[[gnu::cold, gnu::noinline]] Run OtherRun(State& state, Call& call) {
+  call.arguments = state.arguments_queued() ? nullptr : state.table.TakeRun(kArgumentRun);
+  if (call.arguments == nullptr) return {&no_slot, &no_slot};
+  return {call.arguments, call.arguments + kArgumentRun};
+}
 
 // The argument handles of one call: opened from left to right, closed in that order after the call.
 class Arguments {
@@ -57,19 +72,17 @@ class Arguments {
   [[gnu::always_inline]] Arguments(State& state, Call& call)
       : state_(state),
         call_(call),
-        first_(RunOf(state, call)),
-        end_(first_ == &no_run ? first_ : first_ + kArgumentRun),
-        opener_(state.table, first_, call.function) {}
+        bias_(state.host.native_handle_bias()),
+        run_(RunOf(state, call)),
+        opener_(state.table, run_.first, call.function) {}
   [[gnu::always_inline]] ~Arguments() {
-    Slot* slot = first_;
     Slot* const next = opener_.next();
+    Slot* slot = run_.first;
     if (!state_.keeps_closed()) [[likely]] {
-      while (slot != next && slot->is_open() && !slot->has_buffer) {
-        state_.table.CloseInRun(slot++);
-      }
+      slot = state_.table.CloseInRun(slot, next);
     }
     // In a full run there may be more.
-    if (slot != next || next == end_) [[unlikely]] {
+    if (slot != next || next == run_.end) [[unlikely]] {
       CloseRest(state_, call_, slot, next);
     }
   }
@@ -81,12 +94,11 @@ class Arguments {
     if (object == nullptr) [[unlikely]] {
       return HPy_NULL;
     }
-    const HPy borrowed = state_.host.BorrowNotNull(object);
-    if (opener_.next() == end_) [[unlikely]] {
+    const HPy borrowed{reinterpret_cast<intptr_t>(object) + bias_};
+    if (opener_.next() == run_.end) [[unlikely]] {
       opener_.Done();
       const HPy handle = OpenMore(state_, call_, borrowed);
       opener_.Resume();
-      failed_ |= HPy_IsNull(handle);
       return handle;
     }
     return opener_.Open(borrowed);
@@ -99,24 +111,23 @@ class Arguments {
   // To be called when all are open. False if some could not be opened, for the table is full.
   [[nodiscard]] bool Done() {
     opener_.Done();
-    return !failed_;
+    return opener_.next() != run_.end || OpenedAllOf(call_.more_arguments);
   }
 
  private:
-  [[gnu::always_inline]] static Slot* RunOf(State& state, Call& call) {
-    if (call.arguments != nullptr && !HandleTable::IsWornOut(*call.arguments)) [[likely]] {
-      return call.arguments;
+  [[gnu::always_inline]] static Run RunOf(State& state, Call& call) {
+    Slot* const first = call.arguments;
+    if (first == nullptr || HandleTable::IsWornOut(*first)) [[unlikely]] {
+      return OtherRun(state, call);
     }
-    call.arguments = state.arguments_queued() ? nullptr : state.table.TakeRun(kArgumentRun);
-    return call.arguments != nullptr ? call.arguments : &no_run;
+    return {first, first + kArgumentRun};
   }
 
   State& state_;
   Call& call_;
-  Slot* const first_;  // of the call's run
-  Slot* const end_;
+  const intptr_t bias_;
+  const Run run_;
   HandleTable::RunOpener opener_;
-  bool failed_ = false;
 };
 
 // Through void (*)(): both compilers take that as a cast that is meant.
@@ -128,6 +139,14 @@ F As(HPyCFunction function) {
 template <typename T>
 using Converted = std::conditional_t<std::is_same_v<T, cpy_PyObject*>, HPy, T>;
 
+// What the handle of a result wraps, where it is not one that the function may just give away.
+[[gnu::cold, gnu::noinline]] HPy TakeOtherResult(State& state, Call& call, HPy result) {
+  Slot* const slot = state.table.Resolve(result);
+  if (slot == nullptr || !slot->is_owned()) return OnInvalidResult(state, call, result);
+  State::CountClosedEarlier(*slot, call);
+  return state.Close(slot, stacktrace::kNoStack, Ending::kReturned);
+}
+
 // The native object of a result that the function returned, a new reference; null with an exception
 // set where there is none to give.
 [[gnu::always_inline]] inline cpy_PyObject* TakeResult(State& state, Call& call, HPy result,
@@ -137,12 +156,16 @@ using Converted = std::conditional_t<std::is_same_v<T, cpy_PyObject*>, HPy, T>;
   // While the handle of the result still tells which of them it is.
   if (call.attention && !call.made.empty()) state.guards.CheckReturn(call);
   if (!HPy_IsNull(result)) {
-    Slot* slot = state.table.Resolve(result);
-    if (slot == nullptr || !slot->is_owned()) [[unlikely]] {
-      taken = OnInvalidResult(state, call, result);
+    HandleTable& table = state.table;
+    Slot* const slot = table.Resolve(result);
+    if (slot == nullptr || !slot->is_plain() || slot->wears_out() || !table.is_of_newest(*slot) ||
+        state.keeps_closed()) [[unlikely]] {
+      taken = TakeOtherResult(state, call, result);
     } else {
-      State::CountReturned(*slot, call);
-      taken = state.Close(slot, stacktrace::kNoStack, Ending::kReturned);
+      State::CountClosedEarlier(*slot, call);  // the log is not needed any more
+      taken = slot->wrapped();
+      table.CloseNewest(slot, stacktrace::kNoStack, Ending::kReturned);
+      if (table.must_forget()) table.Forget();
     }
   }
   if (MustGiveUp(state, call, HPy_IsNull(taken), silent)) [[unlikely]] {

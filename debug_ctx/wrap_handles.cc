@@ -69,44 +69,58 @@ HPy CallWithArray(HPyContext* ctx, HPy callable, const HPy* args, size_t nargs, 
 }
 
 // HPy_Close, whatever it is given.
-[[gnu::noinline]] void CheckAndClose(HPyContext* ctx, HPy handle, uintptr_t pc, uintptr_t sp,
+[[gnu::noinline]] void CheckAndClose(debug_ctx::Call& call, HPy handle, uintptr_t pc, uintptr_t sp,
                                      uintptr_t fp) {
   const stacktrace::CallSite site{pc, sp, fp};
-  ApiCall api(ctx, table::Slot_ctx_Close::kInfo, site);
+  ApiCall api(call, table::Slot_ctx_Close::kInfo, site);
   if (api.ok()) api.Close(handle);
 }
 
-// The rest of a HPy_Close that pushes the oldest closed handle out.
-[[gnu::noinline]] void ForgetAndClose(debug_ctx::Call& call, HPy wrapped) {
+// The end of a HPy_Close.
+[[gnu::noinline]] void CloseWrapped(debug_ctx::Call& call, HPy wrapped) {
   State& state = *call.state;
-  state.table.Forget();
   state.universal->ctx_Close(state.universal, wrapped);
   thread_calls.innermost = &call;
+}
+
+// The same, where it pushes the oldest closed handle out.
+[[gnu::noinline]] void ForgetAndClose(debug_ctx::Call& call, HPy wrapped) {
+  call.state->table.Forget();
+  CloseWrapped(call, wrapped);
 }
 
 }  // namespace
 
-// All that it calls, but for the last, is called in tail position: so the usual way saves no registers.
+// All that it calls is called in tail position, and little is needed for long: so few registers are
+// saved.
 void Wrapper<table::Slot_ctx_Close>::Call(HPyContext* ctx, HPy handle) {
-  const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
   debug_ctx::Call& call = DebugContext::From(ctx)->call;
+  const auto pc = reinterpret_cast<uintptr_t>(__builtin_return_address(0));
+  const auto sp = reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa());
+  const uintptr_t* const fp = HPY_STACKTRACE_FRAME();
+  const auto check = [&] { CheckAndClose(call, handle, pc, sp, *fp); };
+  if (&call != thread_calls.innermost) [[unlikely]] {
+    return check();
+  }
+  const StoryId story = stacktrace::Remembered(pc, sp, fp, call.memo_limits);
   State& state = *call.state;
-  Slot* const slot = &call == thread_calls.innermost ? state.table.Resolve(handle) : nullptr;
-  if (slot == nullptr || !slot->is_plain()) [[unlikely]] {
-    return CheckAndClose(ctx, handle, site.pc, site.sp, site.fp);
-  }
-  const StoryId story = stacktrace::Remembered(site.pc, site.sp, site.fp, call.memo_limits);
-  const HPy wrapped = slot->wrapped();
-  if (story == stacktrace::kNoStack || !state.table.CloseAtOnce(slot, story, Ending::kClosed))
+  Slot* const slot = state.table.Resolve(handle);
+  if (story == stacktrace::kNoStack || slot == nullptr || !slot->is_plain() || slot->wears_out())
       [[unlikely]] {
-    return CheckAndClose(ctx, handle, site.pc, site.sp, site.fp);
+    return check();
   }
-  State::CountClosed(*slot, handle, call);
+  if (!State::CountClosedLast(handle, call)) {
+    if (!state.table.is_of_newest(*slot)) [[unlikely]] {
+      return check();
+    }
+    State::CountClosedEarlier(*slot, call);
+  }
+  const HPy wrapped = slot->wrapped();
+  state.table.CloseNewest(slot, story, Ending::kClosed);
   if (state.table.must_forget()) [[unlikely]] {
     return ForgetAndClose(call, wrapped);
   }
-  state.universal->ctx_Close(state.universal, wrapped);
-  thread_calls.innermost = &call;
+  CloseWrapped(call, wrapped);
 }
 
 HPy Wrapper<table::Slot_ctx_Tuple_FromArray>::Call(HPyContext* ctx, const HPy* items,

@@ -75,10 +75,15 @@ struct UniformCall<S, R (*)(HPyContext*, A...)> {
     return true;
   }
 
-  // The other way: an argument may be null, or something is wrong.
+  // The other way: an argument may be null, or something is wrong. The call site comes last, so that
+  // the arguments stay where they are.
+  [[gnu::noinline, gnu::cold]] static R Check(HPyContext* ctx, A... arguments, uintptr_t pc,
+                                              uintptr_t sp, uintptr_t fp) {
+    return CheckAt(ctx, {pc, sp, fp}, std::index_sequence_for<A...>{}, arguments...);
+  }
   template <size_t... I>
-  [[gnu::noinline, gnu::cold]] static R Check(HPyContext* ctx, stacktrace::CallSite site,
-                                              std::index_sequence<I...>, A... arguments) {
+  [[gnu::always_inline]] static R CheckAt(HPyContext* ctx, const stacktrace::CallSite& site,
+                                          std::index_sequence<I...>, A... arguments) {
     ApiCall api(ctx, S::kInfo, site);
     // Before any handle is looked at: this thread may not hold the interpreter.
     if (!api.ok()) return Refuse<S>();
@@ -107,10 +112,7 @@ struct UniformCall<S, R (*)(HPyContext*, A...)> {
     if (&call != thread_calls.innermost || !(Resolve(state.table, arguments) && ...)) [[unlikely]] {
       const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
       return std::apply(
-          [&](A... as_given) {
-            return Check(ctx, site, std::index_sequence_for<A...>{}, as_given...);
-          },
-          given);
+          [&](A... as_given) { return Check(ctx, as_given..., site.pc, site.sp, site.fp); }, given);
     }
     HPyContext* const universal = state.universal;
     if constexpr (std::is_void_v<R>) {

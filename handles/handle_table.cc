@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <bit>
 #include <new>
 #include <utility>
 
@@ -15,21 +16,32 @@ constexpr uint32_t kCommitStep = 32 * 1024;  // slots, 1 MiB
 constexpr size_t kClosedQueueMax = 1024;     // at first
 constexpr size_t kFirstRing = 2 * kClosedQueueMax;
 
+// Before and after the slots, a page at least: there Resolve() looks for values with other tags.
+constexpr size_t kMargin = 64 * 1024;
+
+// Where not even a small range can be had. Before the first slot Resolve() looks for the null handle,
+// and must not find one: so what lies there is not 0.
+constinit Slot no_slots[3] = {{.object = 0,
+                               .value = 0,
+                               .opened = 0,
+                               .closed = 0,
+                               .ending = 0,
+                               .has_buffer = 0,
+                               .kept = 0,
+                               .origin = 0,
+                               .function = 0,
+                               .order = uint64_t{1} << (kOrderBits - 1)}};
+
 }  // namespace
 
 HandleTable::HandleTable(uint32_t max_slots, DropFunction drop, void* drop_data,
                          uint32_t first_generation)
-    : first_generation_(first_generation), drop_(drop), drop_data_(drop_data) {
+    : slots_(&no_slots[1]),
+      first_generation_(first_generation),
+      drop_(drop),
+      drop_data_(drop_data) {
   // Address space only; where 8 GiB of it cannot be had (ulimit -v), less will do.
-  for (uint32_t slots = max_slots; slots >= kCommitStep; slots /= 2) {
-    void* range = mmap(nullptr, size_t{slots} * sizeof(Slot), PROT_NONE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (range != MAP_FAILED) {
-      slots_ = static_cast<Slot*>(range);
-      reserved_ = slots;
-      break;
-    }
-  }
+  for (uint32_t slots = max_slots; slots >= kCommitStep && !Reserve(slots);) slots /= 2;
   ring_.resize(kFirstRing);
   queue_ = ring_.data();
   queue_mask_ = kFirstRing - 1;
@@ -37,20 +49,38 @@ HandleTable::HandleTable(uint32_t max_slots, DropFunction drop, void* drop_data,
 }
 
 HandleTable::~HandleTable() {
-  if (slots_ != nullptr) munmap(slots_, size_t{reserved_} * sizeof(Slot));
+  if (reserved_ == 0) return;
+  const size_t size = size_t{std::bit_ceil(reserved_)} * sizeof(Slot);
+  munmap(reinterpret_cast<char*>(slots_) - kMargin, kMargin + size + kMargin);
+}
+
+bool HandleTable::Reserve(uint32_t slots) {
+  const size_t size = size_t{std::bit_ceil(slots)} * sizeof(Slot);
+  void* const range = mmap(nullptr, kMargin + size + kMargin, PROT_READ,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (range == MAP_FAILED) return false;
+  if (mprotect(range, kMargin, PROT_READ | PROT_WRITE) != 0) {
+    munmap(range, kMargin + size + kMargin);
+    return false;
+  }
+  slots_ = reinterpret_cast<Slot*>(static_cast<char*>(range) + kMargin);
+  slots_[-1].order = no_slots[0].order;
+  value_mask_ = static_cast<uint32_t>(size / 2 - 1);
+  reserved_ = slots;
+  return true;
 }
 
 // Makes so many more slots usable than are used.
 bool HandleTable::Commit(uint32_t slots) {
   while (committed_ - used_ < slots) {
-    if (committed_ >= reserved_ || committed_ >= kInRun) return false;
+    if (committed_ >= reserved_ || committed_ >= kNoSlot) return false;
     if (mprotect(slots_ + committed_, size_t{kCommitStep} * sizeof(Slot), PROT_READ | PROT_WRITE) !=
         0) {
       return false;
     }
     committed_ += kCommitStep;
   }
-  return used_ + slots <= kInRun;
+  return used_ + slots <= kNoSlot;
 }
 
 void HandleTable::set_closed_queue_max(size_t max) {
@@ -95,7 +125,7 @@ HPy HandleTable::OpenElsewhere(HPy wrapped, uint32_t stack, uint32_t function, O
     index = TakeFree();
   } else if (!full && Commit(1)) {
     index = used_++;
-    slots_[index].generation = first_generation_;
+    slots_[index].value = FirstValue(index);
   } else if (queue_head_ != queue_tail_) {
     // The oldest is to be reused; or memory is exhausted: rather lose its story than fail.
     index = TakeOldest();
@@ -111,8 +141,8 @@ void HandleTable::CloseElsewhere(Slot* slot, uint32_t stack, Ending ending, bool
   if (!keep) slot->object = ClosedObject(slot->object, next_order_);
   slot->closed = stack;
   slot->ending = static_cast<uint64_t>(ending);
-  slot->generation++;
-  if (slot->generation == kLastGeneration || slot->link == kInRun) return;
+  slot->ToClosed();
+  if (IsWornOut(*slot) || slot->is_in_run()) return;
   queue_[queue_tail_++ & queue_mask_] = index_of(*slot);
   if (must_forget()) Forget();
 }
@@ -126,9 +156,8 @@ Slot* HandleTable::TakeRun(uint32_t count) {
   if (!Commit(count)) return nullptr;
   Slot* const run = &slots_[used_];
   for (uint32_t i = 0; i < count; i++) {
-    run[i].generation = first_generation_;
-    run[i].origin = static_cast<uint32_t>(Origin::kArgument);
-    run[i].link = kInRun;
+    run[i].value = FirstValue(used_ + i);
+    run[i].origin = static_cast<uint64_t>(Origin::kArgumentInRun);
   }
   used_ += count;
   return run;
@@ -141,8 +170,8 @@ void HandleTable::QueueRuns(const std::vector<Slot*>& runs, uint32_t count) {
   }
   for (Slot* run : runs) {
     for (Slot* slot = run; slot != run + count; slot++) {
-      slot->link = 0;
-      if (slot->generation == first_generation_) {
+      slot->origin = static_cast<uint64_t>(Origin::kArgument);
+      if (slot->generation() == first_generation_) {
         PutFree(index_of(*slot));
       } else if (!IsWornOut(*slot)) {
         closed.push_back(index_of(*slot));
@@ -170,7 +199,7 @@ Slot* HandleTable::SlotOf(HPy handle) const {
   if ((bits & kGivenOutMask) != kGivenOutBits || index >= used_) return nullptr;
   Slot* slot = &slots_[index];
   // A generation that the slot has not reached yet was never given out.
-  return bits >> kGenerationShift <= slot->generation ? slot : nullptr;
+  return bits >> kGenerationShift <= slot->generation() ? slot : nullptr;
 }
 
 Validity HandleTable::Classify(HPy handle) const {

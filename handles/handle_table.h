@@ -10,8 +10,10 @@
 #ifndef HPY_HANDLES_HANDLE_TABLE_H_
 #define HPY_HANDLES_HANDLE_TABLE_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -66,13 +68,16 @@ class HandleTable {
     return OpenSlot(index, wrapped, stack, function, origin);
   }
 
-  // The slot of a handle that is open, else null. One load from the table.
+  // The slot of a handle that is open, else null. One load from the table, and one comparison: what is
+  // no handle leads to a slot too, or beside one when it has another tag, which does not hold its value.
   Slot* Resolve(HPy handle) const {
-    const uint64_t bits = static_cast<uint64_t>(handle._i);
-    const uint32_t index = static_cast<uint32_t>(bits) >> kSlotShift;
-    if ((bits & kGivenOutMask) != kGivenOutBits || index >= used_) return nullptr;
-    Slot* slot = &slots_[index];
-    return slot->generation == bits >> kGenerationShift ? slot : nullptr;
+    const auto bits = static_cast<uint64_t>(handle._i);
+    static_assert(sizeof(Slot) == 2 << kSlotShift);
+    char* const place = reinterpret_cast<char*>(slots_) +
+                        2 * uint64_t{static_cast<uint32_t>(bits) & value_mask_} - 2 * kTag;
+    uint64_t value;
+    std::memcpy(&value, place + offsetof(Slot, value), sizeof(value));
+    return value == bits ? reinterpret_cast<Slot*>(place) : nullptr;
   }
 
   // Ends the handle of an open slot. The caller releases what it referred to, unless `keep`: then it
@@ -87,17 +92,26 @@ class HandleTable {
   // The usual case, which calls nothing: false where Close() has to be asked. The slot must not be one
   // of an argument, and Forget() has to be called at once when must_forget().
   [[gnu::always_inline]] bool CloseAtOnce(Slot* slot, uint32_t stack, Ending ending) {
-    if (slot->order < newest_.first_order || slot->generation == kLastGeneration - 1) [[unlikely]] {
+    if (!is_of_newest(*slot) || slot->wears_out()) [[unlikely]] {
       return false;
+    }
+    CloseNewest(slot, stack, ending);
+    return true;
+  }
+  // The same for a handle of the newest generation whose slot does not wear out.
+  [[gnu::always_inline]] void CloseNewest(Slot* slot, uint32_t stack, Ending ending) {
+    if (ending != Ending::kClosed) {
+      slot->ending = static_cast<uint64_t>(ending);
+      // Or compilers make one store of it and of `closed`, which reads first what was just written in two.
+      std::atomic_signal_fence(std::memory_order_seq_cst);
     }
     newest_.open--;
     slot->object = ClosedObject(slot->object, next_order_);
     slot->closed = stack;
-    if (ending != Ending::kClosed) slot->ending = static_cast<uint64_t>(ending);
-    slot->generation++;
+    slot->ToClosed();
     queue_[queue_tail_++ & queue_mask_] = index_of(*slot);
-    return true;
   }
+  bool is_of_newest(const Slot& slot) const { return slot.order >= newest_.first_order; }
   bool must_forget() const { return queue_tail_ - queue_head_ > close_limit_; }
   // Drops the oldest closed handle, or makes room for more.
   void Forget();
@@ -106,9 +120,15 @@ class HandleTable {
   // without a place in the queue of closed handles, so that calls do not push the stories of others
   // out. Null when there is no room.
   Slot* TakeRun(uint32_t count);
-  void CloseInRun(Slot* slot) {
-    slot->object = ClosedObject(slot->object, next_order_);
-    slot->generation++;
+  // Closes them from `slot` on, as long as they are open and have no buffer, and returns the first that
+  // is another one, or `end`.
+  [[gnu::always_inline]] Slot* CloseInRun(Slot* slot, const Slot* end) {
+    const uint64_t clock = next_order_;
+    for (; slot != end && slot->is_open() && !slot->has_buffer; slot++) {
+      slot->object = ClosedObject(slot->object, clock);
+      slot->ToClosed();
+    }
+    return slot;
   }
   // Opens slots of a run, beginning with the first, for a function. They get one generation, which is
   // counted in the first.
@@ -117,10 +137,8 @@ class HandleTable {
     RunOpener(HandleTable& table, Slot* run, uint32_t function)
         : table_(table),
           next_(run),
-          generation_(run->generation + 1),
-          value_(static_cast<uint64_t>(Value(generation_, table.index_of(*run))._i)),
-          order_(table.next_order_),
-          function_(function) {}
+          value_(run->value + (uint64_t{1} << kGenerationShift) + kTag),
+          opened_(Slot::Opened(function, Origin::kArgumentInRun, table.next_order_)) {}
     [[gnu::always_inline]] HPy Open(HPy wrapped) {
       Slot* const slot = next_++;
       if (slot->keeps()) [[unlikely]] {
@@ -128,32 +146,27 @@ class HandleTable {
         table_.Drop(*slot);
         Resume();
       }
-      if (order_ >> kOrderBits != 0 || function_ >= kMaxFunctions) __builtin_unreachable();
       slot->object = static_cast<uint64_t>(wrapped._i);
-      slot->generation = generation_;
-      slot->order = order_++;
-      slot->function = function_;
-      slot->ending = 0;
+      slot->value = value_;
+      slot->SetOpened(std::exchange(opened_, opened_ + Slot::kNextOrder));
       return HPy{static_cast<intptr_t>(std::exchange(value_, value_ + kNextSlot))};
     }
     Slot* next() const { return next_; }
     // To be called before the table is used for anything else, and after that, if there are more.
-    void Done() { table_.next_order_ = order_; }
-    void Resume() { order_ = table_.next_order_; }
+    void Done() { table_.next_order_ = opened_ / Slot::kNextOrder; }
+    void Resume() { opened_ = opened_ % Slot::kNextOrder + table_.next_order_ * Slot::kNextOrder; }
 
    private:
     HandleTable& table_;
     Slot* next_;
-    const uint32_t generation_;
-    uint64_t value_;  // of the next one
-    uint64_t order_;
-    const uint32_t function_;
+    uint64_t value_;   // of the next one
+    uint64_t opened_;  // the same: see Slot::Opened()
   };
   // Ends runs: their closed slots are ordinary ones from then on, with their place in the queue of
   // closed handles. None of them may be open.
   void QueueRuns(const std::vector<Slot*>& runs, uint32_t count);
   // A slot whose counter would wrap: none of its run is to be opened.
-  static bool IsWornOut(const Slot& slot) { return slot.generation == kLastGeneration; }
+  static bool IsWornOut(const Slot& slot) { return slot.is_worn_out(); }
 
   // Why a value does not resolve.
   Validity Classify(HPy handle) const;
@@ -164,12 +177,14 @@ class HandleTable {
   // Whether the slot still tells the story of this handle, which may be closed.
   bool HasStory(const Slot& slot, HPy handle) const {
     const uint32_t generation = static_cast<uint64_t>(handle._i) >> kGenerationShift;
-    return slot.generation == generation || slot.generation == generation + 1;
+    return slot.generation() == generation || slot.generation() == generation + 1;
   }
 
   // The value of the slot's present or last handle.
   HPy HandleOf(const Slot& slot) const {
-    return Value(slot.is_open() ? slot.generation : slot.generation - 1, index_of(slot));
+    const uint64_t last =
+        slot.is_open() ? slot.value : slot.value - (uint64_t{1} << kGenerationShift) + kTag;
+    return HPy{static_cast<intptr_t>(last)};
   }
 
   // An open slot other than `slot` with the object that the closed `slot` referred to, or null.
@@ -210,7 +225,9 @@ class HandleTable {
   void set_closed_queue_max(size_t max);
 
   uint64_t next_order() const { return next_order_; }
-  uint32_t index_of(const Slot& slot) const { return static_cast<uint32_t>(&slot - slots_); }
+  static uint32_t index_of(const Slot& slot) {
+    return static_cast<uint32_t>(slot.value) >> kSlotShift;
+  }
   Slot& slot_at(uint32_t index) const { return slots_[index]; }
 
  private:
@@ -219,56 +236,48 @@ class HandleTable {
     size_t open;
   };
 
-  static constexpr uint32_t kLastGeneration = ~uint32_t{1};  // closing to this value retires a slot
-
-  static HPy Value(uint32_t generation, uint32_t index) {
-    return HPy{static_cast<intptr_t>(uint64_t{generation} << kGenerationShift |
-                                     uint64_t{index} << kSlotShift | kTag)};
-  }
   static constexpr uint64_t kNextSlot = uint64_t{1} << kSlotShift;  // between values
 
+  // Of a slot that was never opened.
+  uint64_t FirstValue(uint32_t index) const {
+    return uint64_t{first_generation_} << kGenerationShift | uint64_t{index} << kSlotShift;
+  }
   Generation& GenerationOf(uint64_t order);
 
   [[gnu::always_inline]] HPy OpenSlot(uint32_t index, HPy wrapped, uint32_t stack,
                                       uint32_t function, Origin origin) {
-    // So that they are not cut to size.
-    if (next_order_ >> kOrderBits != 0 || function >= kMaxFunctions) __builtin_unreachable();
     Slot& slot = slots_[index];
-    const uint32_t generation = slot.generation + 1;
-    // At once, so that no bit field is read to be written.
-    slot = Slot{.object = static_cast<uint64_t>(wrapped._i),
-                .generation = generation,
-                .opened = stack,
-                .closed = stacktrace::kNoStack,
-                .link = 0,
-                .origin = static_cast<uint32_t>(origin),
-                .kept = 0,
-                .has_buffer = 0,
-                .order = next_order_++,
-                .function = function,
-                .ending = 0};
+    slot.object = static_cast<uint64_t>(wrapped._i);
+    slot.ToOpen();
+    slot.opened = stack;
+    slot.closed = 0;
+    slot.SetOpened(Slot::Opened(function, origin, next_order_++));
     if (origin != Origin::kArgument) newest_.open++;
-    return Value(generation, index);
+    if (slot.value == 0) __builtin_unreachable();  // it has a tag
+    return HPy{static_cast<intptr_t>(slot.value)};
   }
   HPy OpenElsewhere(HPy wrapped, uint32_t stack, uint32_t function, Origin origin);
   void CloseElsewhere(Slot* slot, uint32_t stack, Ending ending, bool keep);
 
   uint32_t TakeFree() {
     const uint32_t index = free_head_;
-    free_head_ = slots_[index].link;
+    free_head_ = static_cast<uint32_t>(slots_[index].object);
     return index;
   }
   void PutFree(uint32_t index) {
-    slots_[index].link = free_head_;
+    slots_[index].object = free_head_;  // that of no object
     free_head_ = index;
   }
   uint32_t TakeOldest();
   void Drop(Slot& slot);
+  bool Reserve(uint32_t slots);
   bool Commit(uint32_t slots);
   bool GrowQueue();
 
-  // The reserved range. [0, used_) have been handed out at some time, [0, committed_) can be touched.
-  Slot* slots_ = nullptr;
+  // The reserved range. [0, used_) have been handed out at some time, [0, committed_) can be written to,
+  // and of the rest, and a page on either side, every byte reads as 0.
+  Slot* slots_;
+  uint32_t value_mask_ = 0;  // of the lower half of a value: what leads into the range
   uint32_t used_ = 0;
   uint32_t committed_ = 0;
   uint32_t reserved_ = 0;

@@ -2,15 +2,18 @@
 #ifndef HPY_HANDLES_SLOT_H_
 #define HPY_HANDLES_SLOT_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "hpy.h"
 #include "stacktrace/stacktrace.h"
 
 namespace hpy::handles {
 
-// What a slot is used for. Arguments borrow the caller's reference; constants are never closed.
-enum class Origin : uint8_t { kOwned = 0, kArgument = 1, kConstant = 2 };
+// What a slot is used for. Arguments borrow the caller's reference, and most have a slot in the run of
+// their call; constants are never closed.
+enum class Origin : uint8_t { kOwned = 0, kArgument = 1, kConstant = 2, kArgumentInRun = 3 };
 
 // How an owned handle ended.
 enum class Ending : uint8_t { kClosed = 0, kReturned = 1 };
@@ -29,13 +32,11 @@ inline constexpr int kGenerationShift = 32;
 inline constexpr uint64_t kGivenOutMask = 0xF | (uint64_t{1} << kGenerationShift);
 inline constexpr uint64_t kGivenOutBits = kTag | (uint64_t{1} << kGenerationShift);
 inline constexpr uint32_t kMaxSlots = uint32_t{1} << (kGenerationShift - kSlotShift);
-inline constexpr uint32_t kNoSlot = kMaxSlots - 1;  // never used: ends the lists of slots
+inline constexpr uint32_t kNoSlot = kMaxSlots - 1;  // never used: ends the list of free slots
 
-inline constexpr uint32_t kInRun = kNoSlot - 1;
-
-// Numbers of functions of extensions have 19 bits: 0 is "none".
-inline constexpr uint32_t kMaxFunctions = uint32_t{1} << 19;
-inline constexpr int kOrderBits = 44;
+// Numbers of functions of extensions have 16 bits: 0 is "none".
+inline constexpr uint32_t kMaxFunctions = uint32_t{1} << 16;
+inline constexpr int kOrderBits = 43;
 
 // Of open handles.
 inline constexpr uint32_t kReported = 1;  // its leak was told
@@ -44,33 +45,59 @@ inline constexpr uint32_t kOutlived = 2;  // the call that opened it has returne
 // 32 bytes, two in a cache line.
 struct alignas(32) Slot {
   // While open, and while `kept`: the wrapped handle of the universal context. Once closed, what is
-  // needed to recognise another open handle of the same object (see ClosedObject).
+  // needed to recognise another open handle of the same object (see ClosedObject). In the list of free
+  // slots: the next one.
   uint64_t object;
-  // Odd while open. Opening and closing add one; opening a slot of a run may add more.
-  uint32_t generation;
+  // The value of the handle while it is open, so that one comparison tells all of it. The generation in
+  // its upper half is odd then: opening and closing add one, opening a slot of a run may add more. Once
+  // closed there is no tag.
+  uint64_t value;
   // Where it was opened and closed: numbers of interned stacks; see also debug_ctx/story.h. While it
   // is open, `closed` has the flags below.
   uint32_t opened;
   uint32_t closed;
-  // The next slot in the list of free ones; kInRun in those of a run, which are in no list.
-  uint32_t link : 28;
-  uint32_t origin : 2;
-  uint32_t kept : 1;
-  uint32_t has_buffer : 1;  // a copy of its bytes was given out: see buffers.h
-  // The how manieth handle this was, and the function of the extension that was in progress. 2^44
-  // openings last two days at 10 ns each.
-  uint64_t order : kOrderBits;
-  uint64_t function : 19;
   uint64_t ending : 1;
+  uint64_t has_buffer : 1;  // a copy of its bytes was given out: see buffers.h
+  uint64_t kept : 1;
+  uint64_t origin : 2;
+  // The function of the extension that was in progress, and the how manieth handle this was. 2^43
+  // openings last a day at 10 ns each.
+  uint64_t function : 16;
+  uint64_t order : kOrderBits;
 
-  bool is_open() const { return (generation & 1) != 0; }
+  uint32_t generation() const { return static_cast<uint32_t>(value >> kGenerationShift); }
+  bool is_open() const { return (value & kTag) != 0; }
   // Owned, and nothing hangs on it while it is open.
   bool is_plain() const { return is_owned() && !has_buffer; }
-  bool is_owned() const { return origin == static_cast<uint32_t>(Origin::kOwned); }
+  bool is_owned() const { return origin == static_cast<uint64_t>(Origin::kOwned); }
   // Whether something hangs on it that is lost when the slot is used again.
   bool keeps() const { return kept || has_buffer; }
-  bool is_argument() const { return origin == static_cast<uint32_t>(Origin::kArgument); }
+  bool is_argument() const { return (origin & static_cast<uint64_t>(Origin::kArgument)) != 0; }
+  bool is_constant() const { return origin == static_cast<uint64_t>(Origin::kConstant); }
+  bool was_returned() const { return ending == static_cast<uint64_t>(Ending::kReturned); }
+  bool is_in_run() const { return origin == static_cast<uint64_t>(Origin::kArgumentInRun); }
   HPy wrapped() const { return HPy{static_cast<intptr_t>(object)}; }
+
+  // What stands behind `closed` when it has been opened, as one word; the one of the next opening has
+  // kNextOrder more.
+  static uint64_t Opened(uint32_t function, Origin origin, uint64_t order) {
+    return order * kNextOrder | uint64_t{function} << 5 | static_cast<uint64_t>(origin) << 3;
+  }
+  static constexpr uint64_t kNextOrder = uint64_t{1} << (64 - kOrderBits);
+  void SetOpened(uint64_t opened_as) {
+    static_assert(sizeof(Slot) == offsetof(Slot, closed) + 4 + sizeof(opened_as));
+    std::memcpy(reinterpret_cast<char*>(&closed + 1), &opened_as, sizeof(opened_as));
+  }
+  // The generation that begins when it is opened or closed next, in its place.
+  void ToOpen() { value += (uint64_t{1} << kGenerationShift) + kTag; }
+  void ToClosed() { value = closed_value(); }
+  // Its counter has half of the numbers that fit: once it is closed in the other half, it is not opened
+  // again.
+  bool is_worn_out() const { return static_cast<int64_t>(value) < 0; }
+  bool wears_out() const { return static_cast<int64_t>(closed_value()) < 0; }  // when it is closed
+
+ private:
+  uint64_t closed_value() const { return value + (uint64_t{1} << kGenerationShift) - kTag; }
 };
 static_assert(sizeof(Slot) == 32, "a handle costs 32 bytes");
 

@@ -23,9 +23,7 @@ namespace hpy::python {
 
 namespace {
 
-using handles::Ending;
 using handles::HandleTable;
-using handles::Origin;
 using handles::Slot;
 using handles::Validity;
 
@@ -51,8 +49,8 @@ std::string ObjectText(debug_ctx::State& state, HPy object) {
 }
 
 std::string_view HowClosed(const Slot& slot) {
-  if (static_cast<Origin>(slot.origin) == Origin::kArgument) return "when the call returned, of";
-  if (static_cast<Ending>(slot.ending) == Ending::kReturned) return "by being returned from";
+  if (slot.is_argument()) return "when the call returned, of";
+  if (slot.was_returned()) return "by being returned from";
   return "at";
 }
 
@@ -67,7 +65,7 @@ std::string StoryOf(debug_ctx::State& state, const HandleTable& table, HPy value
            ", closed so long ago that its story was recycled (the setting closed_handles keeps "
            "more of them)\n";
   }
-  if (static_cast<Origin>(slot.origin) == Origin::kConstant) {
+  if (slot.is_constant()) {
     out += fmt::format(": a constant of the context\n  object: {}\n",
                        ObjectText(state, slot.wrapped()));
     return out;
@@ -84,7 +82,7 @@ std::string StoryOf(debug_ctx::State& state, const HandleTable& table, HPy value
   debug_ctx::NameFunction(state, slot.function, &named);
   const std::string function =
       named.function ? fmt::format("{}.{}", named.module.value_or("?"), *named.function) : "?";
-  const bool argument = static_cast<Origin>(slot.origin) == Origin::kArgument;
+  const bool argument = slot.is_argument();
   out += fmt::format("  {} {}\n", argument ? "an argument of" : "opened by", function);
   leakdetector::Stack opened = debug_ctx::OpenedStack(state, slot);
   // The Python frames of the call in progress are read when it returns, or now.
@@ -96,7 +94,7 @@ std::string StoryOf(debug_ctx::State& state, const HandleTable& table, HPy value
   AddStack(opened, &out);
   if (open) return out;
   out += fmt::format("  closed {}\n", HowClosed(slot));
-  const bool by_return = argument || static_cast<Ending>(slot.ending) == Ending::kReturned;
+  const bool by_return = argument || slot.was_returned();
   AddStack(by_return ? debug_ctx::FunctionStack(state, slot.function)
                      : debug_ctx::Filtered(state, state.stories.Native(slot.closed)),
            &out);

@@ -1,8 +1,12 @@
 /* List and tuple builders.
  *
  * A builder is the list or tuple under construction. It is hidden from the garbage collector until
- * it is built, so that no Python code sees an object with holes. Set has no result: what goes wrong
- * there is noted, and Build raises it.
+ * it is built, so that no Python code sees it. Set has no result: what goes wrong there is noted, and
+ * Build raises it.
+ *
+ * Lists are filled from the first item to the last, mostly. As long as that goes on, the length of the
+ * list says how many are set, and what lies behind is not even zeroed; `allocated` is the number that
+ * was asked for. Once an item is set out of turn, the length is kOutOfTurn, and holes are NULL.
  *
  * Such notes are rare, and a builder is passed by value: they are kept aside in a list, by the
  * address of the object. A tuple of no items is one object for everybody, so while it is under
@@ -48,13 +52,14 @@ _HPy_COLD static void note_index(PyObject *sequence, Py_ssize_t index) {
   notes = note;
 }
 
-static intptr_t start(PyObject *sequence) {
+/* NULL stays NULL: Build on the null builder raises MemoryError. */
+static PyObject *start(PyObject *sequence) {
   if (sequence == NULL) {
-    PyErr_Clear(); /* Build on the null builder raises MemoryError. */
-    return 0;
+    PyErr_Clear();
+  } else {
+    PyObject_GC_UnTrack(sequence);
   }
-  PyObject_GC_UnTrack(sequence);
-  return (intptr_t)sequence;
+  return sequence;
 }
 
 static inline void set(PyObject *sequence, PyObject **items, Py_ssize_t size, Py_ssize_t index,
@@ -120,41 +125,85 @@ static int check(PyObject *sequence, PyObject **items, Py_ssize_t size, const ch
   return 0;
 }
 
+enum { kOutOfTurn = -1 };
+
 HPyAPI_IMPL HPyListBuilder ctx_ListBuilder_New(HPyContext *ctx, HPy_ssize_t size) {
-  HPyListBuilder builder;
+  HPyListBuilder builder = {0};
+  PyListObject *list;
   (void)ctx;
-  builder._lst = start(PyList_New(size));
+  if (size < 0) return builder;
+  list = (PyListObject *)start(PyList_New(0));
+  if (list != NULL && size > 0) {
+    list->ob_item = PyMem_New(PyObject *, size);
+    list->allocated = size;
+    if (list->ob_item == NULL) {
+      list->allocated = 0;
+      Py_DECREF(list);
+      return builder;
+    }
+  }
+  builder._lst = (intptr_t)list;
   return builder;
+}
+
+/* From now on every item is set or NULL, and the list is of the length that it is going to have. */
+static void settle(PyListObject *list) {
+  Py_ssize_t set = Py_SIZE(list);
+  if (set != kOutOfTurn && set != list->allocated) {
+    memset(list->ob_item + set, 0, (size_t)(list->allocated - set) * sizeof(PyObject *));
+  }
+  Py_SET_SIZE(list, list->allocated);
+}
+
+_HPy_COLD static void set_out_of_turn(PyListObject *list, Py_ssize_t index, PyObject *item) {
+  if (list == NULL) return;
+  settle(list);
+  Py_SET_SIZE(list, kOutOfTurn);
+  set((PyObject *)list, list->ob_item, list->allocated, index, item);
 }
 
 HPyAPI_IMPL void ctx_ListBuilder_Set(HPyContext *ctx, HPyListBuilder builder, HPy_ssize_t index,
                                      HPy h_item) {
-  PyObject *list = (PyObject *)builder._lst;
+  PyListObject *list = (PyListObject *)builder._lst;
   (void)ctx;
-  if (list == NULL) return;
-  set(list, ((PyListObject *)list)->ob_item, PyList_GET_SIZE(list), index, _h2py(h_item));
+  if (list != NULL && index == Py_SIZE(list) && (size_t)index < (size_t)list->allocated &&
+      !HPy_IsNull(h_item)) {
+    PyObject *item = _h2py_nn(h_item);
+    Py_INCREF(item);
+    list->ob_item[index] = item;
+    Py_SET_SIZE(list, index + 1);
+  } else {
+    set_out_of_turn(list, index, _h2py(h_item));
+  }
+}
+
+_HPy_COLD static int settle_and_check(PyListObject *list) {
+  if (list == NULL) return check(NULL, NULL, 0, "");
+  settle(list);
+  return check((PyObject *)list, list->ob_item, Py_SIZE(list), "HPyListBuilder_Build");
 }
 
 HPyAPI_IMPL HPy ctx_ListBuilder_Build(HPyContext *ctx, HPyListBuilder builder) {
-  PyObject *list = (PyObject *)builder._lst;
+  PyListObject *list = (PyListObject *)builder._lst;
   (void)ctx;
-  if (!check(list, list == NULL ? NULL : ((PyListObject *)list)->ob_item,
-             list == NULL ? 0 : PyList_GET_SIZE(list), "HPyListBuilder_Build")) {
-    return HPy_NULL;
+  if (list == NULL || Py_SIZE(list) != list->allocated || notes != NULL || note_was_lost) {
+    if (!settle_and_check(list)) return HPy_NULL;
   }
   PyObject_GC_Track(list);
-  return _py2h(list);
+  return _py2h((PyObject *)list);
 }
 
 HPyAPI_IMPL void ctx_ListBuilder_Cancel(HPyContext *ctx, HPyListBuilder builder) {
+  PyListObject *list = (PyListObject *)builder._lst;
   (void)ctx;
-  drop((PyObject *)builder._lst);
+  if (list != NULL) settle(list);
+  drop((PyObject *)list);
 }
 
 HPyAPI_IMPL HPyTupleBuilder ctx_TupleBuilder_New(HPyContext *ctx, HPy_ssize_t size) {
   HPyTupleBuilder builder;
   (void)ctx;
-  builder._tup = start(size == 0 ? PyList_New(0) : PyTuple_New(size));
+  builder._tup = (intptr_t)start(size == 0 ? PyList_New(0) : PyTuple_New(size));
   return builder;
 }
 

@@ -250,6 +250,28 @@ static PyObject *new_of_builtin(PyTypeObject *type) {
   return object;
 }
 
+/* PyType_GenericAlloc, for the types of most extensions: of a fixed size, with nothing in front of the
+ * object (which is what the collector, and from 3.11 on a managed dict or list of weak references, have
+ * there). */
+#ifndef Py_TPFLAGS_MANAGED_DICT
+#define Py_TPFLAGS_MANAGED_DICT 0
+#endif
+#ifndef Py_TPFLAGS_MANAGED_WEAKREF
+#define Py_TPFLAGS_MANAGED_WEAKREF 0
+#endif
+static inline PyObject *allocate(PyTypeObject *type, Py_ssize_t items) {
+  PyObject *object;
+  const unsigned long other =
+      Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_MANAGED_DICT | Py_TPFLAGS_MANAGED_WEAKREF;
+  if ((type->tp_flags & other) != 0 || type->tp_itemsize != 0) {
+    return PyType_GenericAlloc(type, items);
+  }
+  object = (PyObject *)PyObject_Malloc((size_t)type->tp_basicsize);
+  if (object == NULL) return PyErr_NoMemory();
+  memset(object, 0, (size_t)type->tp_basicsize);
+  return PyObject_Init(object, type);
+}
+
 static inline PyObject *new_object(PyTypeObject *type, allocfunc allocate) {
   PyObject *object = _HPy_UNLIKELY((type->tp_flags & NOT_JUST_ALLOCATED) != 0)
                          ? new_of_builtin(type)
@@ -269,7 +291,7 @@ HPyAPI_IMPL HPy ctx_New(HPyContext *ctx, HPy h_type, void **data) {
     PyErr_SetString(PyExc_TypeError, "HPy_New arg 1 must be a type");
     return HPy_NULL;
   }
-  object = new_object((PyTypeObject *)type, PyType_GenericAlloc);
+  object = new_object((PyTypeObject *)type, allocate);
   if (object == NULL) return HPy_NULL;
   info = _HPyTypeInfo_Nearest((PyTypeObject *)type);
   *data = info == NULL ? (void *)object : _HPyTypeInfo_Struct(info, object);

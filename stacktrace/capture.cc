@@ -112,7 +112,6 @@ StackId Capture(const CallSite& site, const CaptureLimits& limits) {
   const CaptureLimits held = OnThisStack(limits, site.sp);
   const MemoKey key{site.pc, site.sp, site.fp, held.callee,
                     PackLimits(held.stop_sp, held.max_frames)};
-  if (const StackId id = Remembered(key.pc, key.sp, key.fp, key.limits); id != kNoStack) return id;
   if (IsBusy()) {
     g_reentered.fetch_add(1, std::memory_order_relaxed);
     return kNoStack;

@@ -29,7 +29,7 @@ constinit Memo::Bucket Memo::empty_{};
 
 Memo::~Memo() {
   if (buckets_ == &empty_) return;
-  const size_t n = size_t{mask_} + 1;
+  const size_t n = size_t{mask()} + 1;
   for (size_t i = 0; i < n; ++i) {
     for (MemoEntry& e : buckets_[i].entries) Free(&e);
   }
@@ -64,7 +64,7 @@ uint64_t Memo::Difference(const MemoEntry& e, const MemoKey& key) {
       const uintptr_t word = StackWordAt(key.sp, offsets[i]);
       if (word != e.more_values()[i]) return salt(7 + static_cast<uint64_t>(i), word);
     }
-  } else if (!e.has(MemoEntry::kTail | MemoEntry::kNoWords)) {
+  } else if (e.has(MemoEntry::kSecondWord)) {
     const uintptr_t word = StackWordAt(key.sp, e.offset1);
     if (word != e.last.value1) return salt(6, word);
   }
@@ -76,15 +76,15 @@ uint64_t Memo::Difference(const MemoEntry& e, const MemoKey& key) {
 }
 
 bool Memo::Matches(const MemoEntry& e, const MemoKey& key, uint32_t epoch) {
-  if (!e.has(MemoEntry::kRare)) return MatchesOften(e, key.sp, key.fp, key.limits);
+  if (!e.has(MemoEntry::kRare)) return MatchesOften(e, key.sp, &key.fp, key.limits);
   if ((e.limits ^ key.limits) > MemoEntry::kFlags) return false;
   if (e.epoch != epoch && e.epoch != kEveryEpoch) return false;
   if (e.has(MemoEntry::kReadFp) && e.fp != key.fp) return false;
   if (e.has(MemoEntry::kTail) && e.last.callee != key.callee) return false;
   if (e.has(MemoEntry::kNoWords)) return true;
   if (StackWordAt(key.sp, e.offset0) != e.value0) return false;
-  if (e.has(MemoEntry::kTail)) return true;
-  if (!e.has(MemoEntry::kMoreWords)) return StackWordAt(key.sp, e.offset1) == e.last.value1;
+  if (e.has(MemoEntry::kSecondWord)) return StackWordAt(key.sp, e.offset1) == e.last.value1;
+  if (!e.has(MemoEntry::kMoreWords)) return true;
   const uintptr_t* values = e.more_values();
   const int32_t* offsets = e.more_offsets();
   const auto* const end = reinterpret_cast<const uintptr_t*>(offsets);
@@ -96,6 +96,15 @@ bool Memo::Matches(const MemoEntry& e, const MemoKey& key, uint32_t epoch) {
 }
 
 const MemoEntry* Memo::FindElsewhere(const MemoKey& key, uint32_t epoch) const {
+  // Most of those that are not found at once are where the first difference leads.
+  if (const MemoEntry* e = Find(key.pc, key.sp)) {
+    if (Matches(*e, key, epoch)) return e;
+    if (const uint64_t salt = Difference(*e, key)) {
+      for (const MemoEntry& next : buckets_[Buckets(key.pc, key.sp, salt).first].entries) {
+        if (next.pc == key.pc && next.sp == key.sp && Matches(next, key, epoch)) return &next;
+      }
+    }
+  }
   uint64_t salt = 0;
   for (int round = 0; round < kRounds; ++round) {
     const Pair where = Buckets(key.pc, key.sp, salt);
@@ -149,7 +158,7 @@ bool Memo::Place(MemoEntry* entry, Pair where, uint32_t now) {
 
 bool Memo::Grow(uint32_t now) {
   const bool first = buckets_ == &empty_;
-  const size_t old_n = first ? 0 : size_t{mask_} + 1;
+  const size_t old_n = first ? 0 : size_t{mask()} + 1;
   const size_t n = first ? kFirstBuckets : old_n * 2;
   void* memory =
       ::operator new (n * sizeof(Bucket), std::align_val_t{alignof(Bucket)}, std::nothrow);
@@ -158,7 +167,7 @@ bool Memo::Grow(uint32_t now) {
   auto* bigger = static_cast<Bucket*>(memory);
   for (size_t i = 0; i < n; ++i) new (&bigger[i]) Bucket;
   Bucket* old = std::exchange(buckets_, bigger);
-  mask_ = static_cast<uint32_t>(n - 1);
+  offset_mask_ = static_cast<uint32_t>((n - 1) * sizeof(Bucket));
   live_ = 0;
   for (size_t i = 0; i < old_n; ++i) {
     for (MemoEntry& e : old[i].entries) {
@@ -195,6 +204,7 @@ void Memo::Insert(const MemoKey& key, uint32_t epoch, uint32_t now, const Unwind
                    (count > 2 && !third ? MemoEntry::kMoreWords : 0);
   if (flags != 0 || epoch != kEveryEpoch) flags |= MemoEntry::kRare;
   entry.limits = key.limits | flags | (u.read_fp ? MemoEntry::kReadFp : 0) |
+                 (count == 2 || third ? MemoEntry::kSecondWord : 0) |
                  (third ? MemoEntry::kThirdWord : 0);
   if (third) {
     entry.offset2 = offsets[2];
@@ -219,10 +229,9 @@ void Memo::Insert(const MemoKey& key, uint32_t epoch, uint32_t now, const Unwind
       entry.more_values()[i] = u.words[i + 1].value;
       entry.more_offsets()[i] = offsets[i + 1];
     }
-  } else if (count > 0) {
-    const int second = count > 1 ? 1 : 0;
-    entry.offset1 = offsets[second];
-    entry.last.value1 = u.words[second].value;
+  } else if (count > 1) {
+    entry.offset1 = offsets[1];
+    entry.last.value1 = u.words[1].value;
   }
 
   // Where FindElsewhere() ended its search.
@@ -241,7 +250,7 @@ void Memo::Insert(const MemoKey& key, uint32_t epoch, uint32_t now, const Unwind
   }
   if (Place(&entry, Buckets(key.pc, key.sp, salt), now)) return;
   // Half full and nothing to move: it is too small. Emptier than that: too many stacks of one site.
-  if (mask_ + 1 < kLastBuckets && live_ > mask_ && Grow(now) &&
+  if (mask() + 1 < kLastBuckets && live_ > mask() && Grow(now) &&
       Place(&entry, Buckets(entry.pc, entry.sp, 0), now)) {
     return;
   }

@@ -25,10 +25,10 @@ namespace hpy::stacktrace {
 struct Unwinding;
 
 // Where a capture stops and how much of it is kept, as one word that is compared at once:
-// stop_sp << 16 | max_frames << 6, and in entries their flags below.
+// stop_sp << 16 | max_frames << 7, and in entries their flags below.
 using MemoLimits = uint64_t;
 inline MemoLimits PackLimits(uintptr_t stop_sp, int max_frames) {
-  return static_cast<uint64_t>(stop_sp) << 16 | static_cast<uint64_t>(max_frames) << 6;
+  return static_cast<uint64_t>(stop_sp) << 16 | static_cast<uint64_t>(max_frames) << 7;
 }
 // Of captures that are not to be looked for: no entry has them.
 inline constexpr MemoLimits kNoMemo = ~MemoLimits{0};
@@ -40,17 +40,17 @@ struct MemoKey {
   MemoLimits limits;  // of a stop_sp that lies on this stack, or 0
 };
 
-// One cache line. The words: sp + 8 * offset held value. Where there is one word, it stands in both of the
-// first places: so most entries are compared without asking how many there are.
+// One cache line. The words: sp + 8 * offset held value.
 struct alignas(64) MemoEntry {
-  // The flags in the lowest bits of `limits`. Most entries have none, or one of the first two.
-  static constexpr uint64_t kReadFp = 1;     // `fp` is compared
-  static constexpr uint64_t kThirdWord = 2;  // there are three words, and neither fp nor epoch
-  static constexpr uint64_t kRare = 4;       // one of the next, or an epoch
-  static constexpr uint64_t kTail = 8;       // has no second word
-  static constexpr uint64_t kNoWords = 16;
-  static constexpr uint64_t kMoreWords = 32;
-  static constexpr uint64_t kFlags = 63;
+  // The flags in the lowest bits of `limits`. Those of most entries, which have one word: none.
+  static constexpr uint64_t kReadFp = 1;  // `fp` is compared
+  static constexpr uint64_t kSecondWord = 2;
+  static constexpr uint64_t kThirdWord = 4;  // a second one too, and neither fp nor epoch
+  static constexpr uint64_t kRare = 8;       // one of the next, or an epoch
+  static constexpr uint64_t kTail = 16;      // has no second word
+  static constexpr uint64_t kNoWords = 32;
+  static constexpr uint64_t kMoreWords = 64;
+  static constexpr uint64_t kFlags = 127;
 
   uintptr_t pc = 0;  // 0: empty
   uintptr_t sp = 0;
@@ -96,13 +96,17 @@ class Memo {
   // The entry that lies where most do, if it is for this pc and sp, else null: with MatchesOften() the
   // whole hot path, and small for that reason.
   const MemoEntry* Find(uintptr_t pc, uintptr_t sp) const {
-    const MemoEntry* e = buckets_[First(pc, sp)].entries;
+    const uint32_t offset = Hash(pc, sp) << 3 & offset_mask_;
+    const auto* const bucket = reinterpret_cast<const char*>(buckets_) + offset;
+    const MemoEntry* e = reinterpret_cast<const Bucket*>(bucket)->entries;
     if (e->pc == pc && e->sp == sp) return e;
     ++e;
     return e->pc == pc && e->sp == sp ? e : nullptr;
   }
-  // Whether an entry of this pc and sp holds. Often: unless it is kRare, which is false too.
-  static bool MatchesOften(const MemoEntry& e, uintptr_t sp, uintptr_t fp, MemoLimits limits);
+  // Whether an entry of this pc and sp holds. Often: unless it is kRare, which is false too. `fp` is read
+  // only where it counts.
+  static bool MatchesOften(const MemoEntry& e, uintptr_t sp, const uintptr_t* fp,
+                           MemoLimits limits);
   static bool Matches(const MemoEntry& e, const MemoKey& key, uint32_t epoch);
   // The entry that holds, or null if the memo does not know. Only addresses are read that the unwinder
   // would read too.
@@ -122,20 +126,22 @@ class Memo {
   };
 
   // Neighbouring sites lie in neighbouring buckets, so that code which runs through many of them
-  // reads the table in order; stacks of different depth are spread.
-  uint32_t First(uintptr_t pc, uintptr_t sp) const {
-    return static_cast<uint32_t>((pc + sp * 0x9e3779b1u) >> 4) & mask_;
+  // reads the table in order; stacks of different depth are spread. The lowest four bits do not count.
+  static uint32_t Hash(uintptr_t pc, uintptr_t sp) {
+    return static_cast<uint32_t>(pc) + static_cast<uint32_t>(sp) * 0x9e3779b1u;
   }
+  uint32_t First(uintptr_t pc, uintptr_t sp) const { return Hash(pc, sp) >> 4 & mask(); }
   // The two buckets of an entry differ by this in either direction, so it can be moved without
   // knowing which of the two it was meant for.
   uint32_t Distance(uintptr_t pc, uintptr_t sp) const {
-    return (static_cast<uint32_t>(((pc ^ sp << 20) * 0x9e3779b97f4a7c15u) >> 40) | 1) & mask_;
+    return (static_cast<uint32_t>(((pc ^ sp << 20) * 0x9e3779b97f4a7c15u) >> 40) | 1) & mask();
   }
   // `salt` leads to where a stack lies whose pc and sp are taken already (see FindElsewhere).
   Pair Buckets(uintptr_t pc, uintptr_t sp, uint64_t salt) const {
-    const uint32_t first = (First(pc, sp) + static_cast<uint32_t>(salt >> 32)) & mask_;
+    const uint32_t first = (First(pc, sp) + static_cast<uint32_t>(salt >> 32)) & mask();
     return {first, first ^ Distance(pc, sp)};
   }
+  uint32_t mask() const { return offset_mask_ / sizeof(Bucket); }  // buckets - 1
   static uint64_t Difference(const MemoEntry& e, const MemoKey& key);
   bool IsFree(const MemoEntry& e, uint32_t now) const;
   bool Place(MemoEntry* entry, Pair where, uint32_t now);
@@ -145,7 +151,7 @@ class Memo {
   static Bucket empty_;  // where buckets_ points before there are any: never written to
 
   Bucket* buckets_ = &empty_;
-  uint32_t mask_ = 0;  // buckets - 1
+  uint32_t offset_mask_ = 0;  // mask(), in bytes
   uint32_t live_ =
       0;  // entries placed, less those evicted; stale ones count until they are replaced
   uint32_t random_ = 0x2545f491;
@@ -159,19 +165,19 @@ __attribute__((no_sanitize_address, no_sanitize_thread)) inline uintptr_t StackW
                                         static_cast<uintptr_t>(static_cast<intptr_t>(offset) * 8));
 }
 
-inline bool Memo::MatchesOften(const MemoEntry& e, uintptr_t sp, uintptr_t fp, MemoLimits limits) {
+inline bool Memo::MatchesOften(const MemoEntry& e, uintptr_t sp, const uintptr_t* fp,
+                               MemoLimits limits) {
+  const auto first = [&] { return StackWordAt(sp, e.offset0) == e.value0; };
+  const auto second = [&] { return StackWordAt(sp, e.offset1) == e.last.value1; };
   const uint64_t flags = e.limits ^ limits;
-  if (flags != 0) {
-    if (flags == MemoEntry::kReadFp) {
-      if (e.fp != fp) return false;
-    } else if (flags != MemoEntry::kThirdWord) {
-      return false;
-    }
+  if (flags == 0) [[likely]] {
+    return first();
   }
-  if (StackWordAt(sp, e.offset0) != e.value0 || StackWordAt(sp, e.offset1) != e.last.value1) {
-    return false;
-  }
-  return flags != MemoEntry::kThirdWord || StackWordAt(sp, e.offset2) == e.value2;
+  if (flags == MemoEntry::kSecondWord) return first() && second();
+  if (flags >= MemoEntry::kRare) return false;  // or other limits
+  if ((flags & MemoEntry::kReadFp) != 0 && e.fp != *fp) return false;
+  return first() && ((flags & MemoEntry::kSecondWord) == 0 || second()) &&
+         ((flags & MemoEntry::kThirdWord) == 0 || StackWordAt(sp, e.offset2) == e.value2);
 }
 
 // The memo of this thread while nobody uses it; null where there is none, or in a signal handler
@@ -180,7 +186,7 @@ extern constinit thread_local Memo* t_idle_memo HPY_STACKTRACE_TLS;
 
 // The stack of a call site, if it lies where most do: a capture that has no loop, calls nothing and
 // is inlined for that. kNoStack where Capture() has to be asked.
-[[gnu::always_inline]] inline StackId Remembered(uintptr_t pc, uintptr_t sp, uintptr_t fp,
+[[gnu::always_inline]] inline StackId Remembered(uintptr_t pc, uintptr_t sp, const uintptr_t* fp,
                                                  MemoLimits limits) {
   Memo* const memo = t_idle_memo;
   if (memo == nullptr) [[unlikely]] {
@@ -192,6 +198,7 @@ extern constinit thread_local Memo* t_idle_memo HPY_STACKTRACE_TLS;
   StackId id = kNoStack;
   if (e != nullptr && Memo::MatchesOften(*e, sp, fp, limits)) [[likely]] {
     id = e->id;
+    if (id == kNoStack) __builtin_unreachable();  // no entry has that
   }
   std::atomic_signal_fence(std::memory_order_seq_cst);
   t_idle_memo = memo;

@@ -13,7 +13,11 @@
       reinterpret_cast<uintptr_t>(__builtin_extract_return_addr(__builtin_return_address(0))), \
       reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa()), 0})
 
+#define HPY_STACKTRACE_FRAME() (&::hpy::stacktrace::kNoFp)
+
 namespace hpy::stacktrace {
+
+inline constexpr uintptr_t kNoFp = 0;
 
 // As a call site, from the third argument of a signal handler: the interrupted instruction is the one
 // that holds the byte before `pc`. All zero where the layout of that is not known.

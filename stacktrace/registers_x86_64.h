@@ -13,6 +13,9 @@
                                reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa()),       \
                                *static_cast<const uintptr_t*>(__builtin_frame_address(0))})
 
+// Points to the fp of that, for those that rarely need it.
+#define HPY_STACKTRACE_FRAME() (static_cast<const uintptr_t*>(__builtin_frame_address(0)))
+
 namespace hpy::stacktrace {
 
 // The registers which the ABI makes a callee preserve, and the place where they were taken.

@@ -119,7 +119,11 @@ BUILDERS = """
 def test_builders(hpy_module: ModuleFactory, kind: type) -> None:
     module = hpy_module(BUILDERS)
     make = getattr(module, f"make_{kind.__name__}")
+    assert make(3, [(0, "a"), (1, "b"), (2, "c")]) == kind("abc")
     assert make(3, [(0, "a"), (2, "c"), (1, "b")]) == kind("abc")
+    assert make(3, [(2, "c"), (1, "b"), (0, "a")]) == kind("abc")
+    assert make(3, [(0, "a"), (1, "x"), (1, "b"), (2, "c")]) == kind("abc")
+    assert make(3, [(0, "a"), (1, "b"), (0, None), (2, "c"), (0, "x")]) == kind("xbc")
     assert make(0, []) == kind()
     assert make(1, [(0, "a"), (0, "b")]) == kind("b")
     assert make(1, [(0, None), (0, "b")]) == kind("b")
@@ -133,6 +137,8 @@ def test_builders(hpy_module: ModuleFactory, kind: type) -> None:
     for size, items, index in [
         (1, [(0, 1), (1, 2), (9, 2)], 1),
         (1, [(-1, 1), (0, 1)], -1),
+        (2, [(1, 1), (-1, 1), (0, 1)], -1),
+        (2, [(1, 1), (-(2**63), 1), (0, 1)], -(2**63)),
         (0, [(0, 1)], 0),
         (2, [(2**62, 1), (0, 1)], 2**62),
     ]:
@@ -168,7 +174,10 @@ def test_builders_are_hidden_and_own_their_items(hpy_module: ModuleFactory, kind
     assert len(result) == 77
     assert sys.getrefcount(item) == before + 77
     del result
-    make(3, [(0, item), (0, item), (1, item)], 0)
+    for items in [0, 1], [0, 0, 1], [2, 0], [0, 2]:  # in turn and out of it, never all
+        make(3, [(i, item) for i in items], 0)
+        with pytest.raises(SystemError):
+            make(3, [(i, item) for i in items])
     with pytest.raises(SystemError):
         make(3, [(0, item), (7, item)])
     assert sys.getrefcount(item) == before

@@ -33,13 +33,15 @@ LOOP(dup_close)
     return i;
 }
 
-/* A hundred functions of a hundred call sites each. `n` is rounded down to whole rounds. */
+/* A hundred functions of a hundred call sites each, with a number in each, or the compiler makes
+ * one of all of them. `n` is rounded down to whole rounds. */
 #define SITES(NUMBER)                                                \
-    static NOINLINE void sites_##NUMBER(HPyContext *ctx, HPy object) \
+    static NOINLINE long sites_##NUMBER(HPyContext *ctx, HPy object) \
     {                                                                \
         TEN(TEN(HPy_Close(ctx, HPy_Dup(ctx, object));))              \
+        return 1##NUMBER;                                            \
     }
-#define SITES_CALL(NUMBER) sites_##NUMBER(ctx, object);
+#define SITES_CALL(NUMBER) numbers += sites_##NUMBER(ctx, object);
 #define DIGITS(DO, TENS) \
     DO(TENS##0)          \
     DO(TENS##1)          \
@@ -65,9 +67,24 @@ LOOP(dup_close)
 HUNDRED(SITES)
 LOOP(dup_close_10000_sites)
 {
-    long i;
+    long i, numbers = 0;
     for (i = 0; i < n / 10000; i++) {
         HUNDRED(SITES_CALL)
+    }
+    return numbers;
+}
+
+/* One helper, called from a hundred places at the same depth. */
+static NOINLINE void dup_and_close(HPyContext *ctx, HPy object)
+{
+    HPy_Close(ctx, HPy_Dup(ctx, object));
+}
+
+LOOP(dup_close_100_callers)
+{
+    long i;
+    for (i = 0; i < n / 100; i++) {
+        TEN(TEN(dup_and_close(ctx, object);))
     }
     return i;
 }
@@ -340,9 +357,9 @@ static int ops_exec_impl(HPyContext *ctx, HPy module)
 
 static HPyDef *ops_defines[] = {
     /* loops */
-    &dup_close, &dup_close_10000_sites, &dup_close_64_deep, &long_roundtrip, &utf8_read_close,
-    &get_attribute, &list_sum, &tuple_of_three, &list_builder_of_ten, &build_string, &dict_set_get,
-    &new_instance,
+    &dup_close, &dup_close_10000_sites, &dup_close_100_callers, &dup_close_64_deep, &long_roundtrip,
+    &utf8_read_close, &get_attribute, &list_sum, &tuple_of_three, &list_builder_of_ten,
+    &build_string, &dict_set_get, &new_instance,
     /* calls */
     &call_noargs, &call_o, &call_varargs, &call_keywords, &recurse,
     /* the rest */

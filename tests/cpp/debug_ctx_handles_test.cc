@@ -64,6 +64,38 @@ TEST_F(DebugContextTest, ALeakKnowsItsObjectItsStacksAndThePythonLine) {
   EXPECT_EQ(leak.opened->python[0].line, 17);
 }
 
+// Handles of a call in which a generation begins: the older ones do not count in the new one, neither
+// when they are closed nor when they are left.
+HPy BeginGeneration(HPyContext* ctx, HPy, HPy) {
+  State& state = *DebugContext::From(ctx)->call.state;
+  const int64_t before = state.table.generation();
+  const HPy closed_later = HPyLong_FromLongLong(ctx, 1);
+  const HPy left = HPyLong_FromLongLong(ctx, 2);
+  const int64_t generation = state.NewGeneration();
+  EXPECT_EQ(state.table.CountOpen(generation), 0u);
+  HPy_Close(ctx, closed_later);
+  EXPECT_EQ(state.table.CountOpen(generation), 0u);
+  const HPy younger = HPyLong_FromLongLong(ctx, 3);
+  EXPECT_EQ(state.table.CountOpen(generation), 1u);
+  HPy_Close(ctx, younger);
+  EXPECT_EQ(state.table.CountOpen(generation), 0u);
+  EXPECT_EQ(state.table.CountOpen(before), state.table.CountOpen(generation) + 1);
+  static_cast<void>(left);
+  return HPy_Dup(ctx, ctx->h_None);
+}
+
+TEST_F(DebugContextTest, AGenerationMayBeginInsideACall) {
+  const int64_t before = debugger.state.NewGeneration();
+  debugger.Call(BeginGeneration, 0);
+  const std::vector<Leak> leaks = FindLeaks(debugger.state, {.generation = before, .ignore = {}});
+  ASSERT_EQ(leaks.size(), 1u);
+  EXPECT_EQ(leaks[0].violation.handle->repr, "2");
+  ASSERT_FALSE(leaks[0].violation.opened->python.empty()) << "it is still in the log of its call";
+  EXPECT_TRUE(
+      FindLeaks(debugger.state, {.generation = debugger.state.table.generation(), .ignore = {}})
+          .empty());
+}
+
 HPy UseAfterClose(HPyContext* ctx, HPy, HPy) {
   const HPy number = HPyLong_FromLongLong(ctx, 5);
   HPy_Close(ctx, number);

@@ -59,6 +59,52 @@ TEST(HandleTable, TellsWhyAValueDoesNotResolve) {
   }
 }
 
+TEST(HandleTable, FindsNothingInATableThatIsEmptyOrHasBeenEmptied) {
+  // Without room for even one handle too: as where no address space can be had.
+  for (const uint32_t max_slots : {kMaxSlots, uint32_t{32 * 1024}, uint32_t{0}}) {
+    HandleTable table(max_slots);
+    const HPy handle = table.Open(Object(16), 0, 0);
+    EXPECT_EQ(HPy_IsNull(handle), max_slots == 0);
+    for (int round = 0; round < 2; round++) {
+      HandleTable& looked_at = table;
+      HandleTable never_used(max_slots);
+      for (const HandleTable* t : {&looked_at, &never_used}) {
+        EXPECT_EQ(t->Resolve(HPy_NULL), nullptr);
+        // Every tag, in the first slots, the last ones, and beyond them.
+        for (const uint64_t high : {uint64_t{0}, uint64_t{1}, uint64_t{2}, uint64_t{0x7f00}}) {
+          for (uint64_t low = 0; low < 64; low++) {
+            for (const uint64_t base : {uint64_t{0}, uint64_t{32 * 1024 - 2} << kSlotShift,
+                                        uint64_t{kMaxSlots - 4} << kSlotShift}) {
+              const uint64_t bits = high << 32 | (base + low);
+              if (t == &looked_at && round == 0 && bits == static_cast<uint64_t>(handle._i))
+                continue;
+              EXPECT_EQ(t->Resolve(HPy{static_cast<intptr_t>(bits)}), nullptr) << bits;
+            }
+          }
+        }
+      }
+      if (Slot* slot = table.Resolve(handle)) table.Close(slot, 0, Ending::kClosed);
+    }
+  }
+}
+
+TEST(HandleTable, WhatIsOpenedAtOnceIsWhatIsReadBack) {
+  HandleTable table;
+  for (const Origin origin : {Origin::kOwned, Origin::kArgument, Origin::kConstant}) {
+    for (const uint32_t function : {uint32_t{0}, uint32_t{1}, kMaxFunctions - 1}) {
+      const uint64_t order = table.next_order();
+      const Slot& slot = *table.Resolve(table.Open(Object(16), ~uint32_t{0}, function, origin));
+      EXPECT_EQ(slot.order, order);
+      EXPECT_EQ(slot.function, function);
+      EXPECT_EQ(slot.origin, static_cast<uint64_t>(origin));
+      EXPECT_EQ(slot.opened, ~uint32_t{0});
+      EXPECT_EQ(slot.closed, 0u);
+      EXPECT_FALSE(slot.keeps());
+      EXPECT_FALSE(slot.was_returned());
+    }
+  }
+}
+
 TEST(HandleTable, AClosedHandleStaysClosedHoweverManyCome) {
   HandleTable table;
   table.set_closed_queue_max(4);
@@ -192,7 +238,7 @@ TEST(HandleTable, SlotsOfARunThatWereLeftOutGetTheGenerationOfTheFirst) {
     return handles;
   };
   const auto close = [&](size_t count) {
-    for (size_t i = 0; i < count; i++) table.CloseInRun(&run[i]);
+    EXPECT_EQ(table.CloseInRun(run, run + count), run + count);
   };
   const std::vector<HPy> three = open(3);
   close(3);
@@ -224,7 +270,7 @@ TEST(HandleTable, ArgumentsHaveNoPlaceInTheQueueUntilTheirRunIsQueued) {
   EXPECT_EQ(table.CountOpen(0), 0u) << "their owner closes them";
   EXPECT_TRUE(table.OpenSlots(0).empty());
   EXPECT_EQ(table.Resolve(arguments[1]), &run[1]);
-  for (int i = 0; i < 3; i++) table.CloseInRun(&run[i]);
+  EXPECT_EQ(table.CloseInRun(run, run + 3), run + 3);
   for (int i = 0; i < 100; i++) {
     table.Close(table.Resolve(table.Open(Object(16), 0, 0)), 0, Ending::kClosed);
   }
@@ -233,7 +279,8 @@ TEST(HandleTable, ArgumentsHaveNoPlaceInTheQueueUntilTheirRunIsQueued) {
   EXPECT_EQ(run[0].function, 7u);
   const HPy again = OpenFirst(table, run, 8);
   EXPECT_FALSE(table.HasStory(run[0], arguments[0]));
-  table.CloseInRun(table.Resolve(again));
+  ASSERT_EQ(table.Resolve(again), run);
+  table.CloseInRun(run, run + 1);
   table.QueueRuns({run}, 4);
   const std::vector<Slot*> closed = table.ClosedSlots(0);
   ASSERT_EQ(closed.size(), 3u);
@@ -249,9 +296,9 @@ TEST(HandleTable, ARunIsWornOutBeforeItsCounterWraps) {
   HandleTable table;
   Slot* const run = table.TakeRun(1);
   EXPECT_FALSE(HandleTable::IsWornOut(*run));
-  run->generation = ~uint32_t{0} - 3;
+  run->value = uint64_t{0x7FFFFFFE} << kGenerationShift;
   const HPy last = OpenFirst(table, run, 0);
-  table.CloseInRun(run);
+  table.CloseInRun(run, run + 1);
   EXPECT_TRUE(HandleTable::IsWornOut(*run));
   EXPECT_EQ(table.Classify(last), Validity::kClosed);
 }
@@ -277,7 +324,7 @@ TEST(HandleTable, ASlotIsRetiredBeforeItsCounterWraps) {
   table.set_closed_queue_max(0);
   const HPy first = table.Open(Object(16), 0, 0);
   Slot* slot = table.Resolve(first);
-  slot->generation = ~uint32_t{0} - 2;  // the last handle of this slot
+  slot->value |= uint64_t{0x7FFFFFFF} << kGenerationShift;  // the last handle of this slot
   const HPy last = table.HandleOf(*slot);
   table.Close(slot, 0, Ending::kClosed);
   for (int i = 0; i < 10; i++) {
