@@ -11,6 +11,7 @@
 
 #include "debug_ctx/fields.h"
 #include "debug_ctx/heap_buffers.h"
+#include "debug_ctx/host.h"
 #include "debug_ctx/stories.h"
 #include "debug_ctx/struct_guard.h"
 #include "handles/handle_table.h"
@@ -113,6 +114,7 @@ struct Call {
   stacktrace::MemoLimits memo_limits = stacktrace::kNoMemo;  // the same
   uint32_t function = 0;                                     // its number
   bool pending_before = false;  // an exception was set when the function was called
+  const Host::Pointer* exception = nullptr;  // where one would be: host.h
   // Set together when it begins, as one word.
   alignas(8) bool in_progress = false;
   bool attention = false;  // at its return there is more to do than to take the result
@@ -141,6 +143,8 @@ struct Call {
   std::vector<Late> late;
   // The last call of the API that was refused, with an exception or without.
   std::unique_ptr<leakdetector::Violation> refused;
+
+  bool has_exception() const { return *exception != nullptr; }
 };
 
 // A context that is handed to one call at a time.

@@ -26,7 +26,8 @@ class CallScope {
     call.limits.callee = reinterpret_cast<uintptr_t>(function);
     state.BeginCaptures(call);
     call.function = state.functions.NumberOf(function);
-    call.pending_before = state.HasException();
+    call.exception = state.host.exception_place();
+    call.pending_before = call.has_exception();
     call.in_progress = true;
     call.attention = false;
     call.excused = false;

@@ -26,12 +26,14 @@ enum class Hook { kInvalidHandle, kInvalidBuilder };
 
 class Host : public ObjectHost {
  public:
-  using PendingFunction = const void* (*)();
+  // A place that holds a pointer of the interpreter, whatever it points to.
+  using Pointer [[gnu::may_alias]] = const void*;
+  using PlaceFunction = const Pointer* (*)();
   // A handle of the universal context is the address of the native object plus `native_handle_bias`: so
-  // the trampolines convert arguments without a call. Null stays null. `pending`: see
-  // pending_exception.
-  Host(intptr_t native_handle_bias, PendingFunction pending)
-      : pending_exception(pending), bias_(native_handle_bias) {}
+  // the trampolines convert arguments without a call. Null stays null. `exception`: see
+  // exception_place.
+  Host(intptr_t native_handle_bias, PlaceFunction exception)
+      : exception_place(exception), bias_(native_handle_bias) {}
 
   // Native objects are `void *`, for the type differs with what includes hpy.h.
   HPy Borrow(void* object) const {
@@ -42,9 +44,10 @@ class Host : public ObjectHost {
     return HPy_IsNull(handle) ? nullptr : reinterpret_cast<void*>(handle._i - bias_);
   }
 
-  // Not null while an exception is pending on this thread. Asked twice in each call into an extension: so
-  // neither a context nor a virtual function stands in between.
-  const PendingFunction pending_exception;
+  // Where the interpreter keeps what is pending on this thread: not null there while it is an exception.
+  // The place is the same from the beginning of a call to its end. Asked for in each call into an
+  // extension: so neither a context nor a virtual function stands in between.
+  const PlaceFunction exception_place;
 
   // The state of the interpreter that this thread runs. `hint` is that of the context of a loaded
   // library, which is of the interpreter that loaded the file last.

@@ -27,7 +27,7 @@ inline void OnReturn(Call& call) {
 // True when the result has to be given up, for an exception is set that the function did not report.
 // Under `raise` and `warn` afterwards an exception is set exactly if the function fails.
 inline bool MustGiveUp(State& state, Call& call, bool failed, Silent silent) {
-  const bool occurred = state.HasException();
+  const bool occurred = call.has_exception();
   if (!call.attention && occurred == failed) [[likely]] {
     return false;
   }
@@ -37,7 +37,7 @@ inline bool MustGiveUp(State& state, Call& call, bool failed, Silent silent) {
 // The same for functions without a result, through which no exception can be raised.
 inline void Conclude(State& state, Call& call) {
   OnReturn(call);
-  const bool occurred = state.HasException();
+  const bool occurred = call.has_exception();
   if (call.attention || occurred) [[unlikely]] {
     ConcludeVoid(state, call, occurred);
   }

@@ -71,7 +71,7 @@ class State {
   void SetStackDepth(int depth);
 
   // Whether an exception is pending on this thread.
-  bool HasException() const { return host.pending_exception() != nullptr; }
+  bool HasException() const { return *host.exception_place() != nullptr; }
 
   // Wraps a handle of the universal context that the extension is going to own. Null stays null; null
   // with MemoryError set when the table is full.

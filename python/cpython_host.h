@@ -27,7 +27,7 @@ struct Callbacks {
 class CPythonHost final : public debug_ctx::Host {
  public:
   // In the universal context a handle is the address of the object plus one.
-  CPythonHost() : Host(1, [] { return static_cast<const void*>(PyErr_Occurred()); }) {}
+  CPythonHost() : Host(1, &ExceptionPlace) {}
 
   debug_ctx::State& StateOfInterpreter(debug_ctx::State& hint) override;
   // Has to be called before the first use: what the runtime offers, and its plain HPyField_Store.
@@ -70,6 +70,15 @@ class CPythonHost final : public debug_ctx::Host {
   std::string own_folder;
 
  private:
+  static const Pointer* ExceptionPlace() {
+    PyThreadState* const thread = PyThreadState_Get();
+#if PY_VERSION_HEX >= 0x030C0000
+    return reinterpret_cast<const Pointer*>(&thread->current_exception);
+#else
+    return reinterpret_cast<const Pointer*>(&thread->curexc_type);
+#endif
+  }
+
   bool ended_ = false;
   const _HPyObserverFunctions* observer_ = nullptr;
   HPyContext* universal_ = nullptr;

@@ -29,7 +29,7 @@ struct alignas(16) FakeObject {
 // One at a time: the functions of a context have no place for data.
 class FakeInterpreter final : public Host {
  public:
-  FakeInterpreter() : Host(1, &PendingException) {
+  FakeInterpreter() : Host(1, &ExceptionPlace) {
     current = this;
     context.name = "HPy Universal ABI (fake)";
 #define HPY_HANDLE(index, member, object) context.member = New(index);
@@ -47,13 +47,13 @@ class FakeInterpreter final : public Host {
       return current->New(Object(a)->value + Object(b)->value);
     };
     context.ctx_Is = [](HPyContext*, HPy a, HPy b) -> int { return a._i == b._i; };
-    context.ctx_Err_Occurred = [](HPyContext*) -> int { return !current->exception.empty(); };
-    context.ctx_Err_Clear = [](HPyContext*) { current->exception.clear(); };
-    context.ctx_Err_NoMemory = [](HPyContext*) { current->exception = "MemoryError"; };
+    context.ctx_Err_Occurred = [](HPyContext*) -> int { return current->pending != nullptr; };
+    context.ctx_Err_Clear = [](HPyContext*) { current->SetException(""); };
+    context.ctx_Err_NoMemory = [](HPyContext*) { current->SetException("MemoryError"); };
     context.ctx_Err_SetString = [](HPyContext*, HPy, const char* text) {
-      current->exception = text;
+      current->SetException(text);
     };
-    context.ctx_Err_WriteUnraisable = [](HPyContext*, HPy) { current->exception.clear(); };
+    context.ctx_Err_WriteUnraisable = [](HPyContext*, HPy) { current->SetException(""); };
     context.ctx_LeavePythonExecution = [](HPyContext*) {
       current->holder = std::thread::id();
       return HPyThreadState{0x1234};
@@ -91,7 +91,7 @@ class FakeInterpreter final : public Host {
   std::optional<std::string> Repr(HPy h) override { return std::to_string(Object(h)->value); }
   std::string TypeName(HPy) override { return "int"; }
   void Raise(const leakdetector::Violation& violation, HPy also) override {
-    exception = violation.message;
+    SetException(violation.message);
     raised_also = also;
     raised.push_back(violation);
   }
@@ -135,9 +135,11 @@ class FakeInterpreter final : public Host {
   Bounds ThreadStack() override { return {0, 0}; }
   void CallHook(Hook) override { hook_calls++; }
 
-  static const void* PendingException() {
-    return current->exception.empty() ? nullptr : &current->exception;
+  void SetException(std::string text) {
+    exception = std::move(text);
+    pending = exception.empty() ? nullptr : &exception;
   }
+  static const Pointer* ExceptionPlace() { return &current->pending; }
 
   static inline FakeInterpreter* current = nullptr;
   static constexpr int64_t constants = 0
@@ -146,7 +148,8 @@ class FakeInterpreter final : public Host {
       ;
   HPyContext context = {};
   std::vector<std::unique_ptr<FakeObject>> objects;
-  std::string exception;
+  std::string exception;  // "": none
+  Pointer pending = nullptr;
   HPy raised_also = {};
   std::vector<leakdetector::Violation> raised, warned, told, unraisable;
   std::atomic<std::thread::id> holder{std::this_thread::get_id()};
