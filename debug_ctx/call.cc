@@ -61,6 +61,10 @@ namespace {
 
 void CallScope::End(State& state, DebugContext* context) {
   Call& call = context->call;
+  for (HPy handle : std::exchange(call.more_arguments, {})) {
+    if (Slot* slot = state.table.Resolve(handle)) state.CloseArgument(slot);
+  }
+  if (state.buffers.needs_flush()) state.buffers.Flush();
   std::vector<Slot*> noted;
   if (call.open > 0 || call.made_records) noted = LeaveBehind(state, call);
   call.log.Clear();

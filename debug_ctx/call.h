@@ -113,7 +113,7 @@ struct Call {
   stacktrace::CaptureLimits limits;
   stacktrace::MemoLimits memo_limits = stacktrace::kNoMemo;  // the same
   uint32_t function = 0;                                     // its number
-  bool pending_before = false;  // an exception was set when the function was called
+  bool pending_before = false;               // an exception was set when the function was called
   const Host::Pointer* exception = nullptr;  // where one would be: host.h
   // Set together when it begins, as one word.
   alignas(8) bool in_progress = false;
@@ -152,6 +152,7 @@ struct DebugContext {
   HPyContext context;  // first: a pointer to it is one to the whole
   Call call;
   DebugContext* next_made = nullptr;
+  DebugContext* next_free = nullptr;  // FreeContexts
 
   static DebugContext* From(HPyContext* ctx) { return reinterpret_cast<DebugContext*>(ctx); }
 };
@@ -159,21 +160,28 @@ struct DebugContext {
 // The contexts that no call uses, in the order in which they were given back.
 class FreeContexts {
  public:
-  size_t size() const { return tail_ - head_; }
-  DebugContext* front() const { return ring_[head_ & mask_]; }
-  void PopFront() { head_++; }
-  void PushBack(DebugContext* context) { ring_[tail_++ & mask_] = context; }
-  // From now on there is room for so many.
-  void Reserve(size_t count);
+  size_t size() const { return size_; }
+  DebugContext* front() const { return front_; }
+  // Not the last one.
+  void PopFront() {
+    front_ = front_->next_free;
+    size_--;
+  }
+  void PushBack(DebugContext* context) {
+    *end_ = context;
+    end_ = &context->next_free;
+    size_++;
+  }
   template <typename F>
   void ForEach(F f) const {
-    for (size_t i = head_; i != tail_; i++) f(ring_[i & mask_]);
+    DebugContext* context = front_;
+    for (size_t i = 0; i < size_; i++, context = context->next_free) f(context);
   }
 
  private:
-  std::vector<DebugContext*> ring_{nullptr};  // a power of two of them
-  size_t mask_ = 0;
-  size_t head_ = 0, tail_ = 0;
+  DebugContext* front_ = nullptr;
+  DebugContext** end_ = &front_;  // where the next is written
+  size_t size_ = 0;
 };
 
 // A function of a type that runs without a context: HPy_tp_traverse or HPy_tp_destroy.

@@ -40,9 +40,8 @@ class Host : public ObjectHost {
     return object == nullptr ? HPy_NULL : HPy{reinterpret_cast<intptr_t>(object) + bias_};
   }
   intptr_t native_handle_bias() const { return bias_; }
-  void* Native(HPy handle) const {
-    return HPy_IsNull(handle) ? nullptr : reinterpret_cast<void*>(handle._i - bias_);
-  }
+  void* Native(HPy handle) const { return HPy_IsNull(handle) ? nullptr : NativeOfNotNull(handle); }
+  void* NativeOfNotNull(HPy handle) const { return reinterpret_cast<void*>(handle._i - bias_); }
 
   // Where the interpreter keeps what is pending on this thread: not null there while it is an exception.
   // The place is the same from the beginning of a call to its end. Asked for in each call into an

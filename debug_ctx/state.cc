@@ -90,23 +90,15 @@ State::~State() {
 
 void State::Renew(State* state, HPyContext* universal, leakdetector::FrameFilter filter) {
   Host& host = state->host;
-  const FreeContexts contexts = std::move(state->free_);
+  std::vector<DebugContext*> contexts;
+  state->free_.ForEach([&](DebugContext* context) { contexts.push_back(context); });
   state->~State();
   new (state) State(host, universal, std::move(filter));
-  contexts.ForEach([&](DebugContext* context) { context->context = state->root_.context; });
-  state->free_ = contexts;
+  for (DebugContext* context : contexts) {
+    context->context = state->root_.context;
+    state->GiveBack(context);
+  }
   state->contexts_ = contexts.size();
-}
-
-void FreeContexts::Reserve(size_t count) {
-  if (count <= ring_.size()) return;
-  std::vector<DebugContext*> larger(std::bit_ceil(count));
-  size_t size = 0;
-  ForEach([&](DebugContext* context) { larger[size++] = context; });
-  ring_ = std::move(larger);
-  mask_ = ring_.size() - 1;
-  head_ = 0;
-  tail_ = size;
 }
 
 State& State::FindOfInterpreter() {
@@ -125,7 +117,6 @@ DebugContext* State::TakeOtherContext() {
     context->context = root_.context;
     return context;
   }
-  free_.Reserve(contexts_ + 1);
   auto* context = new DebugContext();
   contexts_++;
   context->next_made = std::exchange(contexts_made_, context);
@@ -207,6 +198,12 @@ void State::Drop(void* data, Slot& slot) {
     state.buffers.Drop(state.table.index_of(slot));
   }
   if (slot.kept) state.universal->ctx_Close(state.universal, slot.wrapped());
+}
+
+void State::CloseArgument(Slot* slot) {
+  if (!slot->is_open()) return;
+  if (keep_closed_) universal->ctx_Dup(universal, slot->wrapped());
+  CloseSlot(slot, stacktrace::kNoStack, Ending::kClosed, keep_closed_);
 }
 
 void State::CloseSlot(Slot* slot, StoryId story, Ending ending, bool keep) {

@@ -124,6 +124,8 @@ class State {
                          Call& call, const stacktrace::CallSite& site);
   // The size of that copy with its NUL, or -1.
   ptrdiff_t RawDataSize(const handles::Slot& slot) const;
+  // Closes the handle of an argument, unless it is closed. Buffers may have to be flushed then.
+  void CloseArgument(handles::Slot* slot);
   // Closes the handle of an open slot in the table, and what hangs on it.
   void CloseSlot(handles::Slot* slot, StoryId story, handles::Ending ending, bool keep);
 

@@ -29,6 +29,7 @@ namespace {
   const HPy handle =
       state.table.Open(borrowed, stacktrace::kNoStack, call.function, Origin::kArgument);
   call.more_arguments.push_back(handle);
+  call.attention = true;  // when it ends
   return handle;
 }
 
@@ -36,19 +37,9 @@ namespace {
   return std::none_of(handles.begin(), handles.end(), [](HPy h) { return HPy_IsNull(h); });
 }
 
-void CloseArgument(State& state, Slot* slot) {
-  if (!slot->is_open()) return;
-  const bool keep = state.keeps_closed();
-  if (keep) state.universal->ctx_Dup(state.universal, slot->wrapped());
-  state.CloseSlot(slot, stacktrace::kNoStack, Ending::kClosed, keep);
-}
-
 // Closes the arguments from `slot` on, whatever they are.
-[[gnu::cold, gnu::noinline]] void CloseRest(State& state, Call& call, Slot* slot, Slot* end) {
-  for (; slot != end; slot++) CloseArgument(state, slot);
-  for (HPy handle : std::exchange(call.more_arguments, {})) {
-    if (Slot* more = state.table.Resolve(handle)) CloseArgument(state, more);
-  }
+[[gnu::cold, gnu::noinline]] void CloseRest(State& state, Slot* slot, const Slot* end) {
+  for (; slot != end; slot++) state.CloseArgument(slot);
   if (state.buffers.needs_flush()) state.buffers.Flush();
 }
 
@@ -66,7 +57,8 @@ constinit Slot no_slot{};
   return {call.arguments, call.arguments + kArgumentRun};
 }
 
-// The argument handles of one call: opened from left to right, closed in that order after the call.
+// The argument handles of one call: opened from left to right, closed in that order after the call, those
+// beyond its run at the end of it (CallScope::End).
 class Arguments {
  public:
   [[gnu::always_inline]] Arguments(State& state, Call& call)
@@ -81,9 +73,8 @@ class Arguments {
     if (!state_.keeps_closed()) [[likely]] {
       slot = state_.table.CloseInRun(slot, next);
     }
-    // In a full run there may be more.
-    if (slot != next || next == run_.end) [[unlikely]] {
-      CloseRest(state_, call_, slot, next);
+    if (slot != next) [[unlikely]] {
+      CloseRest(state_, slot, next);
     }
   }
   Arguments(const Arguments&) = delete;
@@ -139,40 +130,45 @@ F As(HPyCFunction function) {
 template <typename T>
 using Converted = std::conditional_t<std::is_same_v<T, cpy_PyObject*>, HPy, T>;
 
-// What the handle of a result wraps, where it is not one that the function may just give away.
-[[gnu::cold, gnu::noinline]] HPy TakeOtherResult(State& state, Call& call, HPy result) {
-  Slot* const slot = state.table.Resolve(result);
-  if (slot == nullptr || !slot->is_owned()) return OnInvalidResult(state, call, result);
-  State::CountClosedEarlier(*slot, call);
-  return state.Close(slot, stacktrace::kNoStack, Ending::kReturned);
-}
-
-// The native object of a result that the function returned, a new reference; null with an exception
-// set where there is none to give.
-[[gnu::always_inline]] inline cpy_PyObject* TakeResult(State& state, Call& call, HPy result,
-                                                       Silent silent) {
+// The native object of a result, a new reference; null with an exception set where there is none to give.
+[[gnu::cold, gnu::noinline]] cpy_PyObject* CheckAndTake(State& state, Call& call, HPy result,
+                                                        Silent silent) {
   OnReturn(call);
   HPy taken = HPy_NULL;
   // While the handle of the result still tells which of them it is.
   if (call.attention && !call.made.empty()) state.guards.CheckReturn(call);
   if (!HPy_IsNull(result)) {
-    HandleTable& table = state.table;
-    Slot* const slot = table.Resolve(result);
-    if (slot == nullptr || !slot->is_plain() || slot->wears_out() || !table.is_of_newest(*slot) ||
-        state.keeps_closed()) [[unlikely]] {
-      taken = TakeOtherResult(state, call, result);
+    Slot* slot = state.table.Resolve(result);
+    if (slot == nullptr || !slot->is_owned()) {
+      taken = OnInvalidResult(state, call, result);
     } else {
-      State::CountClosedEarlier(*slot, call);  // the log is not needed any more
-      taken = slot->wrapped();
-      table.CloseNewest(slot, stacktrace::kNoStack, Ending::kReturned);
-      if (table.must_forget()) table.Forget();
+      State::CountClosedEarlier(*slot, call);
+      taken = state.Close(slot, stacktrace::kNoStack, Ending::kReturned);
     }
   }
-  if (MustGiveUp(state, call, HPy_IsNull(taken), silent)) [[unlikely]] {
+  if (MustGiveUp(state, call, HPy_IsNull(taken), silent)) {
     state.universal->ctx_Close(state.universal, taken);
     taken = HPy_NULL;
   }
   return static_cast<cpy_PyObject*>(state.host.Native(taken));
+}
+
+// The same, and at once where nothing is amiss.
+[[gnu::always_inline]] inline cpy_PyObject* TakeResult(State& state, Call& call, HPy result,
+                                                       Silent silent) {
+  HandleTable& table = state.table;
+  Slot* const slot = table.Resolve(result);
+  if (call.attention || slot == nullptr || !slot->is_plain() || slot->wears_out() ||
+      !table.is_of_newest(*slot) || state.keeps_closed() || call.has_exception()) [[unlikely]] {
+    return CheckAndTake(state, call, result, silent);
+  }
+  State::CountClosedEarlier(*slot, call);  // the log is not needed any more
+  const HPy taken = slot->wrapped();
+  table.CloseNewest(slot, stacktrace::kNoStack, Ending::kReturned);
+  if (table.must_forget()) [[unlikely]] {
+    table.Forget();
+  }
+  return static_cast<cpy_PyObject*>(state.host.NativeOfNotNull(taken));
 }
 
 // A number: negative ones are errors, of a hash only -1 is (which HPy_tp_hash may return silently).
