@@ -48,9 +48,10 @@ class OpenLog {
   }
   // A generation of handles begins: those that are here are of an older one, and Pop() knows none of
   // them from now on.
-  void Seal() {
+  void Seal(const handles::HandleTable& table) {
     older_.insert(older_.end(), begin_, end_);
     end_ = begin_;
+    std::erase_if(older_, [&](HPy handle) { return table.Resolve(handle) == nullptr; });
   }
   template <typename F>
   void ForEachOpen(const handles::HandleTable& table, F f) const {

@@ -1,4 +1,4 @@
-// The functions of extensions, by number: so that a handle can remember in 19 bits which function opened it.
+// The functions of extensions, by number: so that a handle can remember in 16 bits which function opened it.
 #ifndef HPY_DEBUG_CTX_FUNCTIONS_H_
 #define HPY_DEBUG_CTX_FUNCTIONS_H_
 
@@ -25,7 +25,7 @@ class Functions {
   Functions();
   Functions& operator=(const Functions& other);
 
-  // The number of an implementation; a new one at first sight. 0 once 2^19 are known.
+  // The number of an implementation; a new one at first sight. 0 once 2^16 are known.
   uint32_t NumberOf(HPyCFunction implementation) {
     const uintptr_t entry = reinterpret_cast<uintptr_t>(implementation);
     CacheLine& line = cache_[(entry >> 4) % kCacheLines];

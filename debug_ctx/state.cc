@@ -227,7 +227,7 @@ int64_t State::NewGeneration() {
   for (DebugContext* context = contexts_made_; context != nullptr; context = context->next_made) {
     Call& call = context->call;
     if (call.state != this || !call.in_progress) continue;
-    call.log.Seal();
+    call.log.Seal(table);
     call.attention = true;  // when it ends
   }
   root_.call.log.Clear();

@@ -16,27 +16,21 @@ constexpr uint32_t kCommitStep = 32 * 1024;  // slots, 1 MiB
 constexpr size_t kClosedQueueMax = 1024;     // at first
 constexpr size_t kFirstRing = 2 * kClosedQueueMax;
 
-// Before and after the slots, a page at least: there Resolve() looks for values with other tags.
-constexpr size_t kMargin = 64 * 1024;
-
-// Where not even a small range can be had. Before the first slot Resolve() looks for the null handle,
-// and must not find one: so what lies there is not 0.
-constinit Slot no_slots[3] = {{.object = 0,
-                               .value = 0,
-                               .opened = 0,
-                               .closed = 0,
-                               .ending = 0,
-                               .has_buffer = 0,
-                               .kept = 0,
-                               .origin = 0,
-                               .function = 0,
-                               .order = uint64_t{1} << (kOrderBits - 1)}};
+// Where not even a small range can be had: two slots that are never opened.
+constexpr Slot Unused(uint32_t index) {
+  Slot slot{};
+  slot.value = Slot::ClosedValue(0, index);
+  return slot;
+}
+constinit Slot no_slots[] = {Unused(0), Unused(1)};
+constexpr uint32_t kNoSlotsMask = 1 << kSlotShift;
 
 }  // namespace
 
 HandleTable::HandleTable(uint32_t max_slots, DropFunction drop, void* drop_data,
                          uint32_t first_generation)
-    : slots_(&no_slots[1]),
+    : slots_(no_slots),
+      value_mask_(kNoSlotsMask),
       first_generation_(first_generation),
       drop_(drop),
       drop_data_(drop_data) {
@@ -50,24 +44,27 @@ HandleTable::HandleTable(uint32_t max_slots, DropFunction drop, void* drop_data,
 
 HandleTable::~HandleTable() {
   if (reserved_ == 0) return;
-  const size_t size = size_t{std::bit_ceil(reserved_)} * sizeof(Slot);
-  munmap(reinterpret_cast<char*>(slots_) - kMargin, kMargin + size + kMargin);
+  munmap(slots_, size_t{std::bit_ceil(reserved_)} * sizeof(Slot));
 }
 
 bool HandleTable::Reserve(uint32_t slots) {
   const size_t size = size_t{std::bit_ceil(slots)} * sizeof(Slot);
-  void* const range = mmap(nullptr, kMargin + size + kMargin, PROT_READ,
-                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  // Readable: that takes no memory, but under mlockall(MCL_FUTURE) page tables.
+  void* const range =
+      mmap(nullptr, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (range == MAP_FAILED) return false;
-  if (mprotect(range, kMargin, PROT_READ | PROT_WRITE) != 0) {
-    munmap(range, kMargin + size + kMargin);
-    return false;
-  }
-  slots_ = reinterpret_cast<Slot*>(static_cast<char*>(range) + kMargin);
-  slots_[-1].order = no_slots[0].order;
-  value_mask_ = static_cast<uint32_t>(size / 2 - 1);
+  slots_ = static_cast<Slot*>(range);
   reserved_ = slots;
-  return true;
+  value_mask_ = static_cast<uint32_t>(size / 2 - 1) & ~uint32_t{0xF};
+  if (Commit(1)) {
+    slots_[0].value = Slot::ClosedValue(first_generation_, 0);
+    return true;
+  }
+  munmap(range, size);
+  slots_ = no_slots;
+  reserved_ = 0;
+  value_mask_ = kNoSlotsMask;
+  return false;
 }
 
 // Makes so many more slots usable than are used.
@@ -125,7 +122,7 @@ HPy HandleTable::OpenElsewhere(HPy wrapped, uint32_t stack, uint32_t function, O
     index = TakeFree();
   } else if (!full && Commit(1)) {
     index = used_++;
-    slots_[index].value = FirstValue(index);
+    slots_[index].value = Slot::ClosedValue(first_generation_, index);
   } else if (queue_head_ != queue_tail_) {
     // The oldest is to be reused; or memory is exhausted: rather lose its story than fail.
     index = TakeOldest();
@@ -156,7 +153,7 @@ Slot* HandleTable::TakeRun(uint32_t count) {
   if (!Commit(count)) return nullptr;
   Slot* const run = &slots_[used_];
   for (uint32_t i = 0; i < count; i++) {
-    run[i].value = FirstValue(used_ + i);
+    run[i].value = Slot::ClosedValue(first_generation_, used_ + i);
     run[i].origin = static_cast<uint64_t>(Origin::kArgumentInRun);
   }
   used_ += count;

@@ -69,15 +69,14 @@ class HandleTable {
   }
 
   // The slot of a handle that is open, else null. One load from the table, and one comparison: what is
-  // no handle leads to a slot too, or beside one when it has another tag, which does not hold its value.
+  // no handle leads to a slot too, which does not hold its value.
   Slot* Resolve(HPy handle) const {
     const auto bits = static_cast<uint64_t>(handle._i);
     static_assert(sizeof(Slot) == 2 << kSlotShift);
-    char* const place = reinterpret_cast<char*>(slots_) +
-                        2 * uint64_t{static_cast<uint32_t>(bits) & value_mask_} - 2 * kTag;
-    uint64_t value;
-    std::memcpy(&value, place + offsetof(Slot, value), sizeof(value));
-    return value == bits ? reinterpret_cast<Slot*>(place) : nullptr;
+    char* const place =
+        reinterpret_cast<char*>(slots_) + 2 * uint64_t{static_cast<uint32_t>(bits) & value_mask_};
+    Slot* const slot = reinterpret_cast<Slot*>(place);
+    return slot->value == bits ? slot : nullptr;
   }
 
   // Ends the handle of an open slot. The caller releases what it referred to, unless `keep`: then it
@@ -108,8 +107,8 @@ class HandleTable {
     newest_.open--;
     slot->object = ClosedObject(slot->object, next_order_);
     slot->closed = stack;
+    queue_[queue_tail_++ & queue_mask_] = static_cast<uint32_t>(slot->value) >> kSlotShift;
     slot->ToClosed();
-    queue_[queue_tail_++ & queue_mask_] = index_of(*slot);
   }
   bool is_of_newest(const Slot& slot) const { return slot.order >= newest_.first_order; }
   bool must_forget() const { return queue_tail_ - queue_head_ > close_limit_; }
@@ -137,7 +136,7 @@ class HandleTable {
     RunOpener(HandleTable& table, Slot* run, uint32_t function)
         : table_(table),
           next_(run),
-          value_(run->value + (uint64_t{1} << kGenerationShift) + kTag),
+          value_(Slot::NextValue(run->value)),
           opened_(Slot::Opened(function, Origin::kArgumentInRun, table.next_order_)) {}
     [[gnu::always_inline]] HPy Open(HPy wrapped) {
       Slot* const slot = next_++;
@@ -181,11 +180,7 @@ class HandleTable {
   }
 
   // The value of the slot's present or last handle.
-  HPy HandleOf(const Slot& slot) const {
-    const uint64_t last =
-        slot.is_open() ? slot.value : slot.value - (uint64_t{1} << kGenerationShift) + kTag;
-    return HPy{static_cast<intptr_t>(last)};
-  }
+  HPy HandleOf(const Slot& slot) const { return HPy{static_cast<intptr_t>(slot.last_value())}; }
 
   // An open slot other than `slot` with the object that the closed `slot` referred to, or null.
   // Walks the table.
@@ -225,9 +220,7 @@ class HandleTable {
   void set_closed_queue_max(size_t max);
 
   uint64_t next_order() const { return next_order_; }
-  static uint32_t index_of(const Slot& slot) {
-    return static_cast<uint32_t>(slot.value) >> kSlotShift;
-  }
+  uint32_t index_of(const Slot& slot) const { return static_cast<uint32_t>(&slot - slots_); }
   Slot& slot_at(uint32_t index) const { return slots_[index]; }
 
  private:
@@ -238,10 +231,6 @@ class HandleTable {
 
   static constexpr uint64_t kNextSlot = uint64_t{1} << kSlotShift;  // between values
 
-  // Of a slot that was never opened.
-  uint64_t FirstValue(uint32_t index) const {
-    return uint64_t{first_generation_} << kGenerationShift | uint64_t{index} << kSlotShift;
-  }
   Generation& GenerationOf(uint64_t order);
 
   [[gnu::always_inline]] HPy OpenSlot(uint32_t index, HPy wrapped, uint32_t stack,
@@ -274,10 +263,11 @@ class HandleTable {
   bool Commit(uint32_t slots);
   bool GrowQueue();
 
-  // The reserved range. [0, used_) have been handed out at some time, [0, committed_) can be written to,
-  // and of the rest, and a page on either side, every byte reads as 0.
+  // The reserved range. [0, used_) have been handed out at some time, [0, committed_) can be written to.
+  // The rest reads as 0, which is the value of no handle but null: that leads to the first slot, which
+  // always has another.
   Slot* slots_;
-  uint32_t value_mask_ = 0;  // of the lower half of a value: what leads into the range
+  uint32_t value_mask_;  // of the lower half of a value: what leads into the range
   uint32_t used_ = 0;
   uint32_t committed_ = 0;
   uint32_t reserved_ = 0;

@@ -2,7 +2,7 @@
 #ifndef HPY_HANDLES_SLOT_H_
 #define HPY_HANDLES_SLOT_H_
 
-#include <cstddef>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 
@@ -49,8 +49,9 @@ struct alignas(32) Slot {
   // slots: the next one.
   uint64_t object;
   // The value of the handle while it is open, so that one comparison tells all of it. The generation in
-  // its upper half is odd then: opening and closing add one, opening a slot of a run may add more. Once
-  // closed there is no tag.
+  // its upper half is odd then: opening and closing add one, opening a slot of a run may add more. While
+  // it is closed there is no tag, and the number is that of its neighbour (the lowest bit differs): a value
+  // that would lead here is never the same.
   uint64_t value;
   // Where it was opened and closed: numbers of interned stacks; see also debug_ctx/story.h. While it
   // is open, `closed` has the flags below.
@@ -85,19 +86,31 @@ struct alignas(32) Slot {
   }
   static constexpr uint64_t kNextOrder = uint64_t{1} << (64 - kOrderBits);
   void SetOpened(uint64_t opened_as) {
-    static_assert(sizeof(Slot) == offsetof(Slot, closed) + 4 + sizeof(opened_as));
-    std::memcpy(reinterpret_cast<char*>(&closed + 1), &opened_as, sizeof(opened_as));
+    static_assert(std::endian::native == std::endian::little);  // the first bit field is the lowest
+    std::memcpy(reinterpret_cast<char*>(this) + sizeof(Slot) - sizeof(opened_as), &opened_as,
+                sizeof(opened_as));
   }
-  // The generation that begins when it is opened or closed next, in its place.
-  void ToOpen() { value += (uint64_t{1} << kGenerationShift) + kTag; }
-  void ToClosed() { value = closed_value(); }
+  static constexpr uint64_t ClosedValue(uint32_t generation, uint32_t index) {
+    return uint64_t{generation} << kGenerationShift | uint64_t{index ^ 1} << kSlotShift;
+  }
+  // The value with which it is opened next. `value`: of the closed slot.
+  static uint64_t NextValue(uint64_t value) {
+    return (value ^ kNeighbour) + kNextGeneration + kTag;
+  }
+  // The one that it had last.
+  uint64_t last_value() const {
+    return is_open() ? value : (value ^ kNeighbour) - kNextGeneration + kTag;
+  }
+  void ToOpen() { value = NextValue(value); }
+  void ToClosed() { value = (value + kNextGeneration - kTag) ^ kNeighbour; }
   // Its counter has half of the numbers that fit: once it is closed in the other half, it is not opened
   // again.
   bool is_worn_out() const { return static_cast<int64_t>(value) < 0; }
-  bool wears_out() const { return static_cast<int64_t>(closed_value()) < 0; }  // when it is closed
+  bool wears_out() const { return static_cast<int64_t>(value + kNextGeneration - kTag) < 0; }
 
  private:
-  uint64_t closed_value() const { return value + (uint64_t{1} << kGenerationShift) - kTag; }
+  static constexpr uint64_t kNextGeneration = uint64_t{1} << kGenerationShift;
+  static constexpr uint64_t kNeighbour = uint64_t{1} << kSlotShift;
 };
 static_assert(sizeof(Slot) == 32, "a handle costs 32 bytes");
 

@@ -41,6 +41,13 @@ static inline HPy _py2h(PyObject *object) {
   return h;
 }
 
+/* The same for an object that cannot be NULL. */
+static inline HPy _py2h_nn(PyObject *object) {
+  HPy h;
+  h._i = (intptr_t)object + HPY_HANDLE_BIAS;
+  return h;
+}
+
 static inline PyObject *_hf2py(HPyField field) {
   return field._i == 0 ? NULL : (PyObject *)(field._i - HPY_HANDLE_BIAS);
 }

@@ -280,7 +280,7 @@ static inline PyObject *new_object(PyTypeObject *type, allocfunc allocate) {
   return object;
 }
 
-/* PyType_GenericAlloc zeroes the whole object and tracks it; nothing runs before the caller has
+/* The whole object is zeroed, and tracked where its type says so; nothing runs before the caller has
  * it. */
 HPyAPI_IMPL HPy ctx_New(HPyContext *ctx, HPy h_type, void **data) {
   PyObject *type = _h2py_nn(h_type);

@@ -49,7 +49,8 @@ void Memo::Free(MemoEntry* e) {
 // and sp.
 uint64_t Memo::Difference(const MemoEntry& e, const MemoKey& key) {
   const auto salt = [](uint64_t kind, uint64_t value) {
-    return ((value << 4 | kind) * 0xd6e8feb86659fd93u) | 1;
+    const uint64_t mixed = (value << 4 | kind) * 0xd6e8feb86659fd93u;
+    return ((mixed ^ mixed >> 32) * 0xd6e8feb86659fd93u) | 1;
   };
   if ((e.limits ^ key.limits) > MemoEntry::kFlags) return salt(1, key.limits);
   if (e.has(MemoEntry::kReadFp) && e.fp != key.fp) return salt(3, key.fp);
@@ -99,7 +100,8 @@ const MemoEntry* Memo::FindElsewhere(const MemoKey& key, uint32_t epoch) const {
   // Most of those that are not found at once are where the first difference leads.
   if (const MemoEntry* e = Find(key.pc, key.sp)) {
     if (Matches(*e, key, epoch)) return e;
-    if (const uint64_t salt = Difference(*e, key)) {
+    const bool stale = e->EpochOf() != epoch && e->EpochOf() != kEveryEpoch;
+    if (const uint64_t salt = stale ? 0 : Difference(*e, key)) {
       for (const MemoEntry& next : buckets_[Buckets(key.pc, key.sp, salt).first].entries) {
         if (next.pc == key.pc && next.sp == key.sp && Matches(next, key, epoch)) return &next;
       }
@@ -254,7 +256,6 @@ void Memo::Insert(const MemoKey& key, uint32_t epoch, uint32_t now, const Unwind
       Place(&entry, Buckets(entry.pc, entry.sp, 0), now)) {
     return;
   }
-  if (live_ > 0) --live_;
   Free(&entry);
 }
 

@@ -28,6 +28,7 @@ struct Unwinding;
 // stop_sp << 16 | max_frames << 7, and in entries their flags below.
 using MemoLimits = uint64_t;
 inline MemoLimits PackLimits(uintptr_t stop_sp, int max_frames) {
+  static_assert(kMaxFrames << 7 < 1 << 16);
   return static_cast<uint64_t>(stop_sp) << 16 | static_cast<uint64_t>(max_frames) << 7;
 }
 // Of captures that are not to be looked for: no entry has them.
@@ -152,8 +153,7 @@ class Memo {
 
   Bucket* buckets_ = &empty_;
   uint32_t offset_mask_ = 0;  // mask(), in bytes
-  uint32_t live_ =
-      0;  // entries placed, less those evicted; stale ones count until they are replaced
+  uint32_t live_ = 0;  // entries; stale ones count until they are replaced
   uint32_t random_ = 0x2545f491;
 };
 

@@ -3,7 +3,10 @@
 //
 // A handle of the universal context is an address plus one, and handles that are arguments belong
 // to the caller: so arguments cost an addition each, and no reference is counted.
+#include <algorithm>
+#include <array>
 #include <cstddef>
+#include <utility>
 
 #include "runtime/ctx_interpreter.h"
 #include "universal/context.h"
@@ -22,7 +25,7 @@ class HandleArray {
         return;
       }
     }
-    for (size_t i = 0; i < count; ++i) data_[i] = _py2h(objects[i]);
+    for (size_t i = 0; i < count; ++i) data_[i] = _py2h_nn(objects[i]);
   }
   ~HandleArray() {
     if (data_ != few_) [[unlikely]] {
@@ -55,7 +58,7 @@ Function As(HPyCFunction func) {
   return reinterpret_cast<Function>(func);
 }
 
-[[gnu::noinline]] void CallVarargs(HPyContext* ctx, HPyCFunction func, void* args) {
+void CallVarargs(HPyContext* ctx, HPyCFunction func, void* args) {
   auto& a = ArgsOf<_HPyFunc_args_VARARGS>(args);
   HandleArray handles(a.args, static_cast<size_t>(a.nargs));
   a.result = handles.ok() ? _h2py(As<HPyFunc_varargs>(func)(ctx, _py2h(a.self), handles.data(),
@@ -64,7 +67,7 @@ Function As(HPyCFunction func) {
 }
 
 // Serves as fastcall and as vectorcall function: nargsf may carry PY_VECTORCALL_ARGUMENTS_OFFSET.
-[[gnu::noinline]] void CallKeywords(HPyContext* ctx, HPyCFunction func, void* args) {
+void CallKeywords(HPyContext* ctx, HPyCFunction func, void* args) {
   auto& a = ArgsOf<_HPyFunc_args_KEYWORDS>(args);
   size_t nargs = static_cast<size_t>(PyVectorcall_NARGS(a.nargsf));
   size_t count = nargs;
@@ -75,7 +78,7 @@ Function As(HPyCFunction func) {
                           : nullptr;
 }
 
-[[gnu::noinline]] void CallInit(HPyContext* ctx, HPyCFunction func, void* args) {
+void CallInit(HPyContext* ctx, HPyCFunction func, void* args) {
   auto& a = ArgsOf<_HPyFunc_args_INITPROC>(args);
   HPy_ssize_t nargs = PyTuple_GET_SIZE(a.args);
   HandleArray handles(TupleItems(a.args), static_cast<size_t>(nargs));
@@ -84,7 +87,7 @@ Function As(HPyCFunction func) {
                           : -1;
 }
 
-[[gnu::noinline]] void CallNew(HPyContext* ctx, HPyCFunction func, void* args) {
+void CallNew(HPyContext* ctx, HPyCFunction func, void* args) {
   auto& a = ArgsOf<_HPyFunc_args_NEWFUNC>(args);
   HPy_ssize_t nargs = PyTuple_GET_SIZE(a.args);
   HandleArray handles(TupleItems(a.args), static_cast<size_t>(nargs));
@@ -94,7 +97,7 @@ Function As(HPyCFunction func) {
           : nullptr;
 }
 
-[[gnu::noinline]] void CallGetBuffer(HPyContext* ctx, HPyCFunction func, void* args) {
+void CallGetBuffer(HPyContext* ctx, HPyCFunction func, void* args) {
   auto& a = ArgsOf<_HPyFunc_args_GETBUFFERPROC>(args);
   HPy_buffer buffer = {};
   a.result = As<HPyFunc_getbufferproc>(func)(ctx, _py2h(a.self), &buffer, a.flags);
@@ -115,7 +118,7 @@ Function As(HPyCFunction func) {
   a.view->internal = buffer.internal;
 }
 
-[[gnu::noinline]] void CallReleaseBuffer(HPyContext* ctx, HPyCFunction func, void* args) {
+void CallReleaseBuffer(HPyContext* ctx, HPyCFunction func, void* args) {
   auto& a = ArgsOf<_HPyFunc_args_RELEASEBUFFERPROC>(args);
   HPy_buffer buffer = {};
   buffer.buf = a.view->buf;
@@ -136,13 +139,13 @@ Function As(HPyCFunction func) {
   Py_XDECREF(owner);
 }
 
-void CallTraverse(HPyCFunction func, void* args) {
+void CallTraverse(HPyContext*, HPyCFunction func, void* args) {
   auto& a = ArgsOf<_HPyFunc_args_TRAVERSEPROC>(args);
   a.result = _HPyType_CallTraverse(As<HPyFunc_traverseproc>(func), a.self, a.visit, a.arg);
 }
 
 // An exception that is pending when the capsule dies is none of the destructor's business.
-void CallCapsuleDestructor(HPyCFunction func, void* args) {
+void CallCapsuleDestructor(HPyContext*, HPyCFunction func, void* args) {
   auto* capsule = static_cast<PyObject*>(args);
   const char* name = PyCapsule_GetName(capsule);
   void* pointer = PyCapsule_GetPointer(capsule, name);
@@ -150,73 +153,88 @@ void CallCapsuleDestructor(HPyCFunction func, void* args) {
   As<HPyFunc_Capsule_Destructor>(func)(name, pointer, context);
 }
 
+void CallFree(HPyContext* ctx, HPyCFunction func, void* args) {
+  As<HPyFunc_freefunc>(func)(ctx, ArgsOf<_HPyFunc_args_FREEFUNC>(args).arg0);
+}
+
+void CallDestructor(HPyContext* ctx, HPyCFunction func, void* args) {
+  As<HPyFunc_destructor>(func)(ctx, _py2h(ArgsOf<_HPyFunc_args_DESTRUCTOR>(args).arg0));
+}
+
+// How the functions of a signature are called: each has a frame of its own, which is reached by a jump.
+template <HPyFunc_Signature signature>
+constexpr auto kCaller = [](HPyContext*, HPyCFunction, void*) {
+  Py_FatalError("Unsupported HPyFunc_Signature in ctx_meth.c");
+};
+
+#define CALLER(SIGNATURE, function) \
+  template <>                       \
+  constexpr auto kCaller<HPyFunc_##SIGNATURE> = &function;
+CALLER(VARARGS, CallVarargs)
+CALLER(KEYWORDS, CallKeywords)
+CALLER(INITPROC, CallInit)
+CALLER(NEWFUNC, CallNew)
+CALLER(GETBUFFERPROC, CallGetBuffer)
+CALLER(RELEASEBUFFERPROC, CallReleaseBuffer)
+CALLER(FREEFUNC, CallFree)
+CALLER(DESTRUCTOR, CallDestructor)
+CALLER(TRAVERSEPROC, CallTraverse)
+CALLER(CAPSULE_DESTRUCTOR, CallCapsuleDestructor)
+#undef CALLER
+
+// The signatures whose parameters and result are converted one by one.
+#define HANDLE(member) _py2h(a.member)
+#define UNIFORM(SIGNATURE, type, result_of, ...)                \
+  template <>                                                   \
+  constexpr auto kCaller<HPyFunc_##SIGNATURE> =                 \
+      [](HPyContext* ctx, HPyCFunction func, void* args) {      \
+        auto& a = ArgsOf<_HPyFunc_args_##SIGNATURE>(args);      \
+        a.result = result_of(As<type>(func)(ctx, __VA_ARGS__)); \
+      };
+UNIFORM(NOARGS, HPyFunc_noargs, _h2py, HANDLE(self))
+UNIFORM(O, HPyFunc_o, _h2py, HANDLE(self), HANDLE(arg))
+UNIFORM(UNARYFUNC, HPyFunc_unaryfunc, _h2py, HANDLE(arg0))
+UNIFORM(BINARYFUNC, HPyFunc_binaryfunc, _h2py, HANDLE(arg0), HANDLE(arg1))
+UNIFORM(TERNARYFUNC, HPyFunc_ternaryfunc, _h2py, HANDLE(arg0), HANDLE(arg1), HANDLE(arg2))
+UNIFORM(INQUIRY, HPyFunc_inquiry, , HANDLE(arg0))
+UNIFORM(LENFUNC, HPyFunc_lenfunc, , HANDLE(arg0))
+UNIFORM(SSIZEARGFUNC, HPyFunc_ssizeargfunc, _h2py, HANDLE(arg0), a.arg1)
+UNIFORM(SSIZESSIZEARGFUNC, HPyFunc_ssizessizeargfunc, _h2py, HANDLE(arg0), a.arg1, a.arg2)
+UNIFORM(SSIZEOBJARGPROC, HPyFunc_ssizeobjargproc, , HANDLE(arg0), a.arg1, HANDLE(arg2))
+UNIFORM(SSIZESSIZEOBJARGPROC, HPyFunc_ssizessizeobjargproc, , HANDLE(arg0), a.arg1, a.arg2,
+        HANDLE(arg3))
+UNIFORM(OBJOBJARGPROC, HPyFunc_objobjargproc, , HANDLE(arg0), HANDLE(arg1), HANDLE(arg2))
+UNIFORM(GETATTRFUNC, HPyFunc_getattrfunc, _h2py, HANDLE(arg0), a.arg1)
+UNIFORM(GETATTROFUNC, HPyFunc_getattrofunc, _h2py, HANDLE(arg0), HANDLE(arg1))
+UNIFORM(SETATTRFUNC, HPyFunc_setattrfunc, , HANDLE(arg0), a.arg1, HANDLE(arg2))
+UNIFORM(SETATTROFUNC, HPyFunc_setattrofunc, , HANDLE(arg0), HANDLE(arg1), HANDLE(arg2))
+UNIFORM(REPRFUNC, HPyFunc_reprfunc, _h2py, HANDLE(arg0))
+UNIFORM(HASHFUNC, HPyFunc_hashfunc, , HANDLE(arg0))
+UNIFORM(RICHCMPFUNC, HPyFunc_richcmpfunc, _h2py, HANDLE(arg0), HANDLE(arg1), a.arg2)
+UNIFORM(GETITERFUNC, HPyFunc_getiterfunc, _h2py, HANDLE(arg0))
+UNIFORM(ITERNEXTFUNC, HPyFunc_iternextfunc, _h2py, HANDLE(arg0))
+UNIFORM(DESCRGETFUNC, HPyFunc_descrgetfunc, _h2py, HANDLE(arg0), HANDLE(arg1), HANDLE(arg2))
+UNIFORM(DESCRSETFUNC, HPyFunc_descrsetfunc, , HANDLE(arg0), HANDLE(arg1), HANDLE(arg2))
+UNIFORM(GETTER, HPyFunc_getter, _h2py, HANDLE(arg0), a.arg1)
+UNIFORM(SETTER, HPyFunc_setter, , HANDLE(arg0), HANDLE(arg1), a.arg2)
+UNIFORM(OBJOBJPROC, HPyFunc_objobjproc, , HANDLE(arg0), HANDLE(arg1))
+UNIFORM(MOD_CREATE, HPyFunc_mod_create, _h2py, HANDLE(spec))
+#undef UNIFORM
+#undef HANDLE
+
+using Caller = void (*)(HPyContext*, HPyCFunction, void*);
+template <size_t... number>
+constexpr std::array<Caller, sizeof...(number)> CallersOf(std::index_sequence<number...>) {
+  return {kCaller<static_cast<HPyFunc_Signature>(number)>...};
+}
+// The last one stands for numbers that no signature has.
+constexpr auto kCallers =
+    CallersOf(std::make_index_sequence<static_cast<size_t>(_HPyFunc_Signature_END) + 1>());
+
 }  // namespace
 
 void CallRealFunction(HPyContext* ctx, HPyFunc_Signature sig, HPyCFunction func, void* args) {
-// The signatures whose parameters and result are converted one by one.
-#define HANDLE(member) _py2h(a.member)
-#define UNIFORM(SIGNATURE, type, result_of, ...)            \
-  case HPyFunc_##SIGNATURE: {                               \
-    auto& a = ArgsOf<_HPyFunc_args_##SIGNATURE>(args);      \
-    a.result = result_of(As<type>(func)(ctx, __VA_ARGS__)); \
-    return;                                                 \
-  }
-  switch (sig) {
-    case HPyFunc_VARARGS:
-      return CallVarargs(ctx, func, args);
-    case HPyFunc_KEYWORDS:
-      return CallKeywords(ctx, func, args);
-      UNIFORM(NOARGS, HPyFunc_noargs, _h2py, HANDLE(self))
-      UNIFORM(O, HPyFunc_o, _h2py, HANDLE(self), HANDLE(arg))
-    case HPyFunc_GETBUFFERPROC:
-      return CallGetBuffer(ctx, func, args);
-    case HPyFunc_RELEASEBUFFERPROC:
-      return CallReleaseBuffer(ctx, func, args);
-      UNIFORM(UNARYFUNC, HPyFunc_unaryfunc, _h2py, HANDLE(arg0))
-      UNIFORM(BINARYFUNC, HPyFunc_binaryfunc, _h2py, HANDLE(arg0), HANDLE(arg1))
-      UNIFORM(TERNARYFUNC, HPyFunc_ternaryfunc, _h2py, HANDLE(arg0), HANDLE(arg1), HANDLE(arg2))
-      UNIFORM(INQUIRY, HPyFunc_inquiry, , HANDLE(arg0))
-      UNIFORM(LENFUNC, HPyFunc_lenfunc, , HANDLE(arg0))
-      UNIFORM(SSIZEARGFUNC, HPyFunc_ssizeargfunc, _h2py, HANDLE(arg0), a.arg1)
-      UNIFORM(SSIZESSIZEARGFUNC, HPyFunc_ssizessizeargfunc, _h2py, HANDLE(arg0), a.arg1, a.arg2)
-      UNIFORM(SSIZEOBJARGPROC, HPyFunc_ssizeobjargproc, , HANDLE(arg0), a.arg1, HANDLE(arg2))
-      UNIFORM(SSIZESSIZEOBJARGPROC, HPyFunc_ssizessizeobjargproc, , HANDLE(arg0), a.arg1, a.arg2,
-              HANDLE(arg3))
-      UNIFORM(OBJOBJARGPROC, HPyFunc_objobjargproc, , HANDLE(arg0), HANDLE(arg1), HANDLE(arg2))
-    case HPyFunc_FREEFUNC:
-      As<HPyFunc_freefunc>(func)(ctx, ArgsOf<_HPyFunc_args_FREEFUNC>(args).arg0);
-      return;
-      UNIFORM(GETATTRFUNC, HPyFunc_getattrfunc, _h2py, HANDLE(arg0), a.arg1)
-      UNIFORM(GETATTROFUNC, HPyFunc_getattrofunc, _h2py, HANDLE(arg0), HANDLE(arg1))
-      UNIFORM(SETATTRFUNC, HPyFunc_setattrfunc, , HANDLE(arg0), a.arg1, HANDLE(arg2))
-      UNIFORM(SETATTROFUNC, HPyFunc_setattrofunc, , HANDLE(arg0), HANDLE(arg1), HANDLE(arg2))
-      UNIFORM(REPRFUNC, HPyFunc_reprfunc, _h2py, HANDLE(arg0))
-      UNIFORM(HASHFUNC, HPyFunc_hashfunc, , HANDLE(arg0))
-      UNIFORM(RICHCMPFUNC, HPyFunc_richcmpfunc, _h2py, HANDLE(arg0), HANDLE(arg1), a.arg2)
-      UNIFORM(GETITERFUNC, HPyFunc_getiterfunc, _h2py, HANDLE(arg0))
-      UNIFORM(ITERNEXTFUNC, HPyFunc_iternextfunc, _h2py, HANDLE(arg0))
-      UNIFORM(DESCRGETFUNC, HPyFunc_descrgetfunc, _h2py, HANDLE(arg0), HANDLE(arg1), HANDLE(arg2))
-      UNIFORM(DESCRSETFUNC, HPyFunc_descrsetfunc, , HANDLE(arg0), HANDLE(arg1), HANDLE(arg2))
-    case HPyFunc_INITPROC:
-      return CallInit(ctx, func, args);
-    case HPyFunc_NEWFUNC:
-      return CallNew(ctx, func, args);
-      UNIFORM(GETTER, HPyFunc_getter, _h2py, HANDLE(arg0), a.arg1)
-      UNIFORM(SETTER, HPyFunc_setter, , HANDLE(arg0), HANDLE(arg1), a.arg2)
-      UNIFORM(OBJOBJPROC, HPyFunc_objobjproc, , HANDLE(arg0), HANDLE(arg1))
-    case HPyFunc_TRAVERSEPROC:
-      return CallTraverse(func, args);
-    case HPyFunc_DESTRUCTOR:
-      As<HPyFunc_destructor>(func)(ctx, _py2h(ArgsOf<_HPyFunc_args_DESTRUCTOR>(args).arg0));
-      return;
-    case HPyFunc_CAPSULE_DESTRUCTOR:
-      return CallCapsuleDestructor(func, args);
-      UNIFORM(MOD_CREATE, HPyFunc_mod_create, _h2py, HANDLE(spec))
-    default:
-      Py_FatalError("Unsupported HPyFunc_Signature in ctx_meth.c");
-  }
-#undef UNIFORM
-#undef HANDLE
+  kCallers[std::min(static_cast<size_t>(sig), kCallers.size() - 1)](ctx, func, args);
 }
 
 }  // namespace hpy::universal

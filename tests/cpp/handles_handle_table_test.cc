@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <random>
 #include <set>
 #include <vector>
@@ -59,31 +61,55 @@ TEST(HandleTable, TellsWhyAValueDoesNotResolve) {
   }
 }
 
-TEST(HandleTable, FindsNothingInATableThatIsEmptyOrHasBeenEmptied) {
+TEST(HandleTable, FindsNothingWhereNoHandleWasGivenOut) {
   // Without room for even one handle too: as where no address space can be had.
   for (const uint32_t max_slots : {kMaxSlots, uint32_t{32 * 1024}, uint32_t{0}}) {
     HandleTable table(max_slots);
-    const HPy handle = table.Open(Object(16), 0, 0);
-    EXPECT_EQ(HPy_IsNull(handle), max_slots == 0);
-    for (int round = 0; round < 2; round++) {
-      HandleTable& looked_at = table;
-      HandleTable never_used(max_slots);
-      for (const HandleTable* t : {&looked_at, &never_used}) {
-        EXPECT_EQ(t->Resolve(HPy_NULL), nullptr);
-        // Every tag, in the first slots, the last ones, and beyond them.
-        for (const uint64_t high : {uint64_t{0}, uint64_t{1}, uint64_t{2}, uint64_t{0x7f00}}) {
-          for (uint64_t low = 0; low < 64; low++) {
-            for (const uint64_t base : {uint64_t{0}, uint64_t{32 * 1024 - 2} << kSlotShift,
-                                        uint64_t{kMaxSlots - 4} << kSlotShift}) {
-              const uint64_t bits = high << 32 | (base + low);
-              if (t == &looked_at && round == 0 && bits == static_cast<uint64_t>(handle._i))
-                continue;
-              EXPECT_EQ(t->Resolve(HPy{static_cast<intptr_t>(bits)}), nullptr) << bits;
-            }
-          }
+    for (const uint64_t high : {0u, 1u, 2u, 3u, 0x7f00u}) {
+      for (const uint64_t base : {0u, (32u * 1024 - 2) << kSlotShift, 0x80000000u, ~0u - 63}) {
+        for (uint64_t low = 0; low < 64; low++) {
+          const uint64_t bits = high << 32 | (base + low);
+          EXPECT_EQ(table.Resolve(HPy{static_cast<intptr_t>(bits)}), nullptr) << bits;
         }
       }
-      if (Slot* slot = table.Resolve(handle)) table.Close(slot, 0, Ending::kClosed);
+    }
+    EXPECT_EQ(HPy_IsNull(table.Open(Object(16), 0, 0)), max_slots == 0);
+  }
+}
+
+// Whatever slots hold, nothing but the value of an open handle leads to one: not the numbers of stacks,
+// not the links of free slots, not what closed ones remember.
+TEST(HandleTable, FindsNothingButOpenHandles) {
+  constexpr uint32_t kCount = 4096;
+  std::mt19937 random(20261128);
+  HandleTable table;
+  table.set_closed_queue_max(100);
+  std::vector<HPy> handles;
+  for (uint32_t i = 0; i < kCount; i++) {
+    handles.push_back(table.Open(Object(16 * i), i + 1, i & 0xFF));
+  }
+  std::shuffle(handles.begin(), handles.end(), random);
+  std::set<intptr_t> open;
+  for (size_t i = 0; i < handles.size(); i++) {
+    if (i % 4 == 0) {
+      open.insert(handles[i]._i);
+    } else {
+      const Ending ending = i % 4 == 1 ? Ending::kReturned : Ending::kClosed;
+      table.Close(table.Resolve(handles[i]), i % 4 == 3 ? static_cast<uint32_t>(i) : 0, ending);
+    }
+  }
+  const auto look = [&](uint64_t bits) {
+    const auto value = static_cast<intptr_t>(bits);
+    ASSERT_EQ(table.Resolve(HPy{value}) != nullptr, open.count(value) != 0) << bits;
+  };
+  for (uint64_t bits = 0; bits < 16 * kCount + 64; bits++) {
+    for (const uint64_t high : {0u, 1u, 2u, 3u}) look(high << 32 | bits);
+  }
+  for (uint32_t i = 0; i < kCount; i++) {
+    uint32_t words[sizeof(Slot) / 4];
+    std::memcpy(words, static_cast<const void*>(&table.slot_at(i)), sizeof(words));
+    for (const uint64_t high : words) {
+      for (const uint64_t low : words) look(high << 32 | low);
     }
   }
 }
@@ -296,7 +322,7 @@ TEST(HandleTable, ARunIsWornOutBeforeItsCounterWraps) {
   HandleTable table;
   Slot* const run = table.TakeRun(1);
   EXPECT_FALSE(HandleTable::IsWornOut(*run));
-  run->value = uint64_t{0x7FFFFFFE} << kGenerationShift;
+  run->value = Slot::ClosedValue(0x7FFFFFFE, table.index_of(*run));
   const HPy last = OpenFirst(table, run, 0);
   table.CloseInRun(run, run + 1);
   EXPECT_TRUE(HandleTable::IsWornOut(*run));
