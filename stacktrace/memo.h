@@ -153,7 +153,7 @@ class Memo {
 
   Bucket* buckets_ = &empty_;
   uint32_t offset_mask_ = 0;  // mask(), in bytes
-  uint32_t live_ = 0;  // entries; stale ones count until they are replaced
+  uint32_t live_ = 0;         // entries; stale ones count until they are replaced
   uint32_t random_ = 0x2545f491;
 };
 

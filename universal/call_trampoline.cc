@@ -237,18 +237,28 @@ void CallRealFunction(HPyContext* ctx, HPyFunc_Signature sig, HPyCFunction func,
   kCallers[std::min(static_cast<size_t>(sig), kCallers.size() - 1)](ctx, func, args);
 }
 
-}  // namespace hpy::universal
+namespace {
 
 // The context is that of the current interpreter: the library's own variable holds that of the one
 // which loaded it last. An interpreter that is about to end has none any more, but destructors may
 // still run in it; contexts are never freed, and so the library's will do.
+[[gnu::cold, gnu::noinline]] void CallElsewhere(HPyContext* ctx, HPyFunc_Signature sig,
+                                                HPyCFunction func, void* args) {
+  const _HPyInterpreter* const interpreter = _HPyInterpreter_Find();
+  CallRealFunction(interpreter != nullptr ? interpreter->context : ctx, sig, func, args);
+}
+
+}  // namespace
+}  // namespace hpy::universal
+
+// All that it calls is called in tail position: it has no frame.
 extern "C" HPyAPI_IMPL void ctx_CallRealFunctionFromTrampoline(HPyContext* ctx,
                                                                HPyFunc_Signature sig,
                                                                HPyCFunction func, void* args) {
-  _HPyInterpreter* interpreter = _HPyInterpreter_only;
-  if (interpreter == nullptr) [[unlikely]] {
-    interpreter = _HPyInterpreter_Find();
+  const _HPyInterpreter* const interpreter = _HPyInterpreter_only;
+  const auto number = static_cast<size_t>(sig);
+  if (interpreter == nullptr || number >= hpy::universal::kCallers.size()) [[unlikely]] {
+    return hpy::universal::CallElsewhere(ctx, sig, func, args);
   }
-  hpy::universal::CallRealFunction(interpreter != nullptr ? interpreter->context : ctx, sig, func,
-                                   args);
+  hpy::universal::kCallers[number](interpreter->context, func, args);
 }
