@@ -20,6 +20,7 @@ WORDS = 4  # of each handle
 PARTS = {
     "HPy_Dup + HPy_Close": (2, 1),
     "the same, 10 000 sites": (2, 1),
+    "the same, a helper with 100 callers": (2, 1),
     "the same, 64 frames deep": (2, 1),
     "the same, two threads": (2, 1),
     "FromLong + AsLong + close": (3, 1),
