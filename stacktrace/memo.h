@@ -94,15 +94,12 @@ class Memo {
   Memo(const Memo&) = delete;
   Memo& operator=(const Memo&) = delete;
 
-  // The entry that lies where most do, if it is for this pc and sp, else null: with MatchesOften() the
-  // whole hot path, and small for that reason.
+  // The entry that lies in one of the two buckets where most do, if it is for this pc and sp, else null:
+  // with MatchesOften() the whole hot path, and small for that reason.
   const MemoEntry* Find(uintptr_t pc, uintptr_t sp) const {
     const uint32_t offset = Hash(pc, sp) << 3 & offset_mask_;
-    const auto* const bucket = reinterpret_cast<const char*>(buckets_) + offset;
-    const MemoEntry* e = reinterpret_cast<const Bucket*>(bucket)->entries;
-    if (e->pc == pc && e->sp == sp) return e;
-    ++e;
-    return e->pc == pc && e->sp == sp ? e : nullptr;
+    if (const MemoEntry* e = FindAt(offset, pc, sp)) return e;
+    return FindAt(offset ^ Distance(pc, sp) * static_cast<uint32_t>(sizeof(Bucket)), pc, sp);
   }
   // Whether an entry of this pc and sp holds. Often: unless it is kRare, which is false too. `fp` is read
   // only where it counts.
@@ -126,6 +123,14 @@ class Memo {
     uint32_t first, second;
   };
 
+  // In the bucket that lies so many bytes from the first.
+  const MemoEntry* FindAt(uint32_t offset, uintptr_t pc, uintptr_t sp) const {
+    const auto* const bucket = reinterpret_cast<const char*>(buckets_) + offset;
+    const MemoEntry* e = reinterpret_cast<const Bucket*>(bucket)->entries;
+    if (e->pc == pc && e->sp == sp) return e;
+    ++e;
+    return e->pc == pc && e->sp == sp ? e : nullptr;
+  }
   // Neighbouring sites lie in neighbouring buckets, so that code which runs through many of them
   // reads the table in order; stacks of different depth are spread. The lowest four bits do not count.
   static uint32_t Hash(uintptr_t pc, uintptr_t sp) {
