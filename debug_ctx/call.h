@@ -161,6 +161,9 @@ struct DebugContext {
 // The contexts that no call uses, in the order in which they were given back.
 class FreeContexts {
  public:
+  FreeContexts() = default;
+  FreeContexts(const FreeContexts&) = delete;  // `end_` may point into it
+  FreeContexts& operator=(const FreeContexts&) = delete;
   size_t size() const { return size_; }
   DebugContext* front() const { return front_; }
   // Not the last one.

@@ -4,13 +4,13 @@
  * it is built, so that no Python code sees it. Set has no result: what goes wrong there is noted, and
  * Build raises it.
  *
- * Lists are filled from the first item to the last, mostly. As long as that goes on, the length of the
- * list says how many are set, and what lies behind is not even zeroed; `allocated` is the number that
- * was asked for. Once an item is set out of turn, the length is kOutOfTurn, and holes are NULL.
- *
  * Such notes are rare, and a builder is passed by value: they are kept aside in a list, by the
  * address of the object. A tuple of no items is one object for everybody, so while it is under
- * construction an empty list of its own stands for it. All of this happens under the GIL. */
+ * construction an empty list of its own stands for it. All of this happens under the GIL.
+ *
+ * Lists are filled from the first item to the last, mostly. As long as that goes on, the length of the
+ * list says how many are set, and what lies behind is not even zeroed; `allocated` is the number that
+ * was asked for. Once an item is set out of turn, the length is kOutOfTurn, and holes are NULL. */
 #include "ctx_internal.h"
 
 typedef struct Note {
