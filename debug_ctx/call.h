@@ -39,10 +39,12 @@ class OpenLog {
   // Clear() gives its memory back: not the usual case.
   bool is_large() const { return limit_ - begin_ > kKeep; }
   void PushAtOnce(HPy handle) { *end_++ = handle; }
-  // Whether this is the handle that was opened last, as most are that are about to be closed: it is
-  // dropped then.
+  // Whether this is the handle that was opened last, as most are that are about to be closed. While it is
+  // open, it is of the newest generation then.
+  bool IsLast(HPy handle) const { return end_[-1]._i == handle._i; }
+  // The same, and it is dropped.
   bool Pop(HPy handle) {
-    if (end_[-1]._i != handle._i) return false;
+    if (!IsLast(handle)) return false;
     end_--;
     return true;
   }

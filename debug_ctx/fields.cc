@@ -39,7 +39,7 @@ struct Collector {
 int Collect(HPyField* field, void* data) {
   auto& collector = *static_cast<Collector*>(data);
   if (!HPyField_IsNull(*field)) {
-    collector.visits.push_back({field, collector.host.Native(HPy{field->_i})});
+    collector.visits.push_back({field, Host::Native(HPy{field->_i})});
   }
   return 0;
 }
@@ -47,7 +47,7 @@ int Collect(HPyField* field, void* data) {
 // The fields that are not null, each once even if traverse visits it twice.
 std::vector<Visit> VisitsOf(Host& host, const void* owner) {
   Collector collector{host, {}};
-  host.Traverse(host.Borrow(const_cast<void*>(owner)), &Collect, &collector);
+  host.Traverse(Host::Borrow(const_cast<void*>(owner)), &Collect, &collector);
   std::vector<Visit>& visits = collector.visits;
   std::ranges::sort(visits, {}, &Visit::field);
   visits.erase(std::unique(visits.begin(), visits.end(),
@@ -157,7 +157,7 @@ void Fields::Cleared(const void* owner, bool dies) {
 }
 
 bool Fields::IsForgotten(const void* owner, const HPyField* field) {
-  const ObjectHost::Struct in = state_.host.StructOf(state_.host.Borrow(const_cast<void*>(owner)));
+  const ObjectHost::Struct in = state_.host.StructOf(Host::Borrow(const_cast<void*>(owner)));
   const char* place = reinterpret_cast<const char*>(field);
   if (in.bytes == nullptr || place < in.bytes || place + sizeof(*field) > in.bytes + in.size) {
     return false;
@@ -223,7 +223,7 @@ void Fields::Compare(const void* owner, Call* call) {
       }
     }
   }
-  if (host.IsObserved(host.Borrow(const_cast<void*>(owner)))) {
+  if (host.IsObserved(Host::Borrow(const_cast<void*>(owner)))) {
     for (const Visit& visit : visits) {
       auto stored = record->objects.find(visit.object);
       size_t& left = visited[visit.object];
@@ -262,7 +262,7 @@ Violation Fields::NotVisited(const void* owner, const Entry& entry) {
   violation.kind = Kind::kFieldNotVisited;
   violation.message = leakdetector::ComposeMessage(
       violation.kind, "HPyField_Store stored an object in a field of a '" +
-                          state_.host.TypeName(state_.host.Borrow(const_cast<void*>(owner))) +
+                          state_.host.TypeName(Host::Borrow(const_cast<void*>(owner))) +
                           "' object that its HPy_tp_traverse does not visit");
   violation.api = "HPyField_Store";
   violation.argument = 3;
@@ -273,7 +273,7 @@ Violation Fields::NotVisited(const void* owner, const Entry& entry) {
 
 Violation Fields::NotOwned(const void* owner, const HPyField* field) {
   Host& host = state_.host;
-  const HPy handle = host.Borrow(const_cast<void*>(owner));
+  const HPy handle = Host::Borrow(const_cast<void*>(owner));
   Finder finder{field, HPY_STACKTRACE_STOP()};
   host.Traverse(handle, &Find, &finder);
   Violation violation;
@@ -318,8 +318,8 @@ void CheckedTraverse(State& state, HPyCFunction function, _HPyFunc_args_TRAVERSE
   args.result = counted.result;
   // A visit that ended the traversal saw a part of the fields only.
   if (counter.stopped) return;
-  state.guards.CheckLive(state.host.Borrow(args.self));
-  if (state.host.FieldVisitsOf(state.host.Borrow(args.self)) != FieldVisits::kObserved) return;
+  state.guards.CheckLive(Host::Borrow(args.self));
+  if (state.host.FieldVisitsOf(Host::Borrow(args.self)) != FieldVisits::kObserved) return;
   state.fields.CheckTraversal(args.self, counter.sum);
 }
 

@@ -24,24 +24,26 @@ class State;
 // The hooks of the older interface (`_debug.set_on_invalid_handle` and its twin for builders).
 enum class Hook { kInvalidHandle, kInvalidBuilder };
 
+// A handle of the universal context is the address of the native object plus this: so the trampolines
+// convert arguments without a call. Null stays null.
+inline constexpr intptr_t kNativeHandleBias = 1;
+
 class Host : public ObjectHost {
  public:
   // A place that holds a pointer of the interpreter, whatever it points to.
   using Pointer [[gnu::may_alias]] = const void*;
   using PlaceFunction = const Pointer* (*)();
-  // A handle of the universal context is the address of the native object plus `native_handle_bias`: so
-  // the trampolines convert arguments without a call. Null stays null. `exception`: see
-  // exception_place.
-  Host(intptr_t native_handle_bias, PlaceFunction exception)
-      : exception_place(exception), bias_(native_handle_bias) {}
+  explicit Host(PlaceFunction exception) : exception_place(exception) {}
 
   // Native objects are `void *`, for the type differs with what includes hpy.h.
-  HPy Borrow(void* object) const {
-    return object == nullptr ? HPy_NULL : HPy{reinterpret_cast<intptr_t>(object) + bias_};
+  static HPy Borrow(void* object) { return object == nullptr ? HPy_NULL : BorrowNotNull(object); }
+  static HPy BorrowNotNull(void* object) {
+    return HPy{reinterpret_cast<intptr_t>(object) + kNativeHandleBias};
   }
-  intptr_t native_handle_bias() const { return bias_; }
-  void* Native(HPy handle) const { return HPy_IsNull(handle) ? nullptr : NativeOfNotNull(handle); }
-  void* NativeOfNotNull(HPy handle) const { return reinterpret_cast<void*>(handle._i - bias_); }
+  static void* Native(HPy handle) { return HPy_IsNull(handle) ? nullptr : NativeOfNotNull(handle); }
+  static void* NativeOfNotNull(HPy handle) {
+    return reinterpret_cast<void*>(handle._i - kNativeHandleBias);
+  }
 
   // Where the interpreter keeps what is pending on this thread: not null there while it is an exception.
   // The place is the same from the beginning of a call to its end. Asked for in each call into an
@@ -90,9 +92,6 @@ class Host : public ObjectHost {
 
   virtual bool HasHook(Hook hook) = 0;
   virtual void CallHook(Hook hook) = 0;
-
- private:
-  const intptr_t bias_;
 };
 
 }  // namespace hpy::debug_ctx

@@ -85,7 +85,7 @@ void StructGuards::Check(HPy object, const MadeStruct* made, Call* call) {
     expected = Armed(object, found.story, found.function);
   } else if (made != nullptr) {
     expected = Armed(object, made->story, call->function);
-  } else if (state_.host.has_shape(state_.host.Native(object), HPyType_BuiltinShape_Legacy) != 0) {
+  } else if (state_.host.has_shape(Host::Native(object), HPyType_BuiltinShape_Legacy) != 0) {
     return;  // it may have been made of memory that nobody zeroed
   }
   if (std::memcmp(&found, &expected, sizeof(found)) == 0) [[likely]] {

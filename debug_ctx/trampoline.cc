@@ -57,6 +57,9 @@ constinit Slot no_slot{};
   return {call.arguments, call.arguments + kArgumentRun};
 }
 
+template <typename T>
+using Converted = std::conditional_t<std::is_same_v<T, cpy_PyObject*>, HPy, T>;
+
 // The argument handles of one call: opened from left to right, closed in that order after the call, those
 // beyond its run at the end of it (CallScope::End).
 class Arguments {
@@ -64,7 +67,6 @@ class Arguments {
   [[gnu::always_inline]] Arguments(State& state, Call& call)
       : state_(state),
         call_(call),
-        bias_(state.host.native_handle_bias()),
         run_(RunOf(state, call)),
         opener_(state.table, run_.first, call.function) {}
   [[gnu::always_inline]] ~Arguments() {
@@ -82,30 +84,55 @@ class Arguments {
 
   // Borrows the caller's reference. Null stays null.
   [[gnu::always_inline]] HPy Open(cpy_PyObject* object) {
-    if (object == nullptr) [[unlikely]] {
-      return HPy_NULL;
-    }
-    const HPy borrowed{reinterpret_cast<intptr_t>(object) + bias_};
     if (opener_.next() == run_.end) [[unlikely]] {
-      opener_.Done();
-      const HPy handle = OpenMore(state_, call_, borrowed);
-      opener_.Resume();
-      return handle;
+      return OpenBeyond(object);
     }
-    return opener_.Open(borrowed);
+    return OpenInRun(object);
   }
   template <typename T>
   T Open(T plain) {
     return plain;
   }
+  // The same for all that there are, if so many always fit into a run.
+  template <typename... A>
+  [[gnu::always_inline]] std::tuple<Converted<A>...> OpenAll(A... arguments) {
+    static_assert(sizeof...(A) <= kArgumentRun);
+    // Braces: opened from left to right.
+    if (run_.first == run_.end) [[unlikely]] {
+      return {OpenBeyond(arguments)...};
+    }
+    return {OpenInRun(arguments)...};
+  }
 
   // To be called when all are open. False if some could not be opened, for the table is full.
   [[nodiscard]] bool Done() {
     opener_.Done();
-    return opener_.next() != run_.end || OpenedAllOf(call_.more_arguments);
+    return !call_.attention || OpenedAllOf(call_.more_arguments);  // OpenMore() asks for it
   }
 
  private:
+  [[gnu::always_inline]] HPy OpenInRun(cpy_PyObject* object) {
+    if (object == nullptr) [[unlikely]] {
+      return HPy_NULL;
+    }
+    return opener_.Open(Host::BorrowNotNull(object));
+  }
+  template <typename T>
+  [[gnu::always_inline]] T OpenInRun(T plain) {
+    return plain;
+  }
+  [[gnu::always_inline]] HPy OpenBeyond(cpy_PyObject* object) {
+    if (object == nullptr) return HPy_NULL;
+    opener_.Done();
+    const HPy handle = OpenMore(state_, call_, Host::BorrowNotNull(object));
+    opener_.Resume();
+    return handle;
+  }
+  template <typename T>
+  T OpenBeyond(T plain) {
+    return plain;
+  }
+
   [[gnu::always_inline]] static Run RunOf(State& state, Call& call) {
     Slot* const first = call.arguments;
     if (first == nullptr || HandleTable::IsWornOut(*first)) [[unlikely]] {
@@ -116,7 +143,6 @@ class Arguments {
 
   State& state_;
   Call& call_;
-  const intptr_t bias_;
   const Run run_;
   HandleTable::RunOpener opener_;
 };
@@ -126,9 +152,6 @@ template <typename F>
 F As(HPyCFunction function) {
   return reinterpret_cast<F>(reinterpret_cast<void (*)()>(function));
 }
-
-template <typename T>
-using Converted = std::conditional_t<std::is_same_v<T, cpy_PyObject*>, HPy, T>;
 
 // The native object of a result, a new reference; null with an exception set where there is none to give.
 [[gnu::cold, gnu::noinline]] cpy_PyObject* CheckAndTake(State& state, Call& call, HPy result,
@@ -150,7 +173,7 @@ using Converted = std::conditional_t<std::is_same_v<T, cpy_PyObject*>, HPy, T>;
     state.universal->ctx_Close(state.universal, taken);
     taken = HPy_NULL;
   }
-  return static_cast<cpy_PyObject*>(state.host.Native(taken));
+  return static_cast<cpy_PyObject*>(Host::Native(taken));
 }
 
 // The same, and at once where nothing is amiss.
@@ -159,16 +182,16 @@ using Converted = std::conditional_t<std::is_same_v<T, cpy_PyObject*>, HPy, T>;
   HandleTable& table = state.table;
   Slot* const slot = table.Resolve(result);
   if (call.attention || slot == nullptr || !slot->is_plain() || slot->wears_out() ||
-      !table.is_of_newest(*slot) || state.keeps_closed() || call.has_exception()) [[unlikely]] {
+      !call.log.IsLast(result) || state.keeps_closed() || call.has_exception()) [[unlikely]] {
     return CheckAndTake(state, call, result, silent);
   }
-  State::CountClosedEarlier(*slot, call);  // the log is not needed any more
+  call.open--;  // the log is not needed any more
   const HPy taken = slot->wrapped();
   table.CloseNewest(slot, stacktrace::kNoStack, Ending::kReturned);
   if (table.must_forget()) [[unlikely]] {
     table.Forget();
   }
-  return static_cast<cpy_PyObject*>(state.host.NativeOfNotNull(taken));
+  return static_cast<cpy_PyObject*>(Host::NativeOfNotNull(taken));
 }
 
 // A number: negative ones are errors, of a hash only -1 is (which HPy_tp_hash may return silently).
@@ -201,8 +224,7 @@ template <typename R, Silent silent = Silent::kNever, typename... A>
   const debug_ctx::Call* mark;
   CallScope scope(state, function, reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa()), &mark);
   Arguments handles(state, scope.call());
-  // Braces: opened from left to right.
-  std::tuple<Converted<A>...> converted{handles.Open(arguments)...};
+  const std::tuple<Converted<A>...> converted = handles.OpenAll(arguments...);
   if (!handles.Done()) return Failed<R>(state);
   const R result = std::apply(
       [&](auto... c) {
@@ -218,7 +240,7 @@ template <typename... A>
   const debug_ctx::Call* mark;
   CallScope scope(state, function, reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa()), &mark);
   Arguments handles(state, scope.call());
-  std::tuple<Converted<A>...> converted{handles.Open(arguments)...};
+  const std::tuple<Converted<A>...> converted = handles.OpenAll(arguments...);
   if (!handles.Done()) return;
   std::apply(
       [&](auto... c) {
@@ -260,7 +282,7 @@ template <typename R, typename Count, typename... Rest>
 size_t KeywordCount(State& state, cpy_PyObject* kwnames) {
   if (kwnames == nullptr) return 0;
   HPyContext* const universal = state.universal;
-  return static_cast<size_t>(universal->ctx_Length(universal, state.host.Borrow(kwnames)));
+  return static_cast<size_t>(universal->ctx_Length(universal, Host::Borrow(kwnames)));
 }
 
 [[gnu::always_inline]] inline void CallKeywords(State& state, HPyCFunction function,
@@ -296,7 +318,7 @@ void CallGetBuffer(State& state, HPyCFunction function, _HPyFunc_args_GETBUFFERP
     const int status = As<HPyFunc_getbufferproc>(function)(scope.context(), self, &buffer, a.flags);
     if (status >= 0 && !HPy_IsNull(buffer.obj)) {
       // The owner is a result too: what is wrong with it, or was deferred, takes it away.
-      owner = state.host.Borrow(TakeResult(state, scope.call(), buffer.obj, Silent::kNever));
+      owner = Host::Borrow(TakeResult(state, scope.call(), buffer.obj, Silent::kNever));
       a.result = HPy_IsNull(owner) ? -1 : status;
     } else {
       a.result = TakeResult(state, scope.call(), status, Silent::kNever);
@@ -308,7 +330,7 @@ void CallGetBuffer(State& state, HPyCFunction function, _HPyFunc_args_GETBUFFERP
     reinterpret_cast<HPy_buffer*>(a.view)->obj = HPy_NULL;
     return;
   }
-  buffer.obj = HPy{reinterpret_cast<intptr_t>(state.host.Native(owner))};
+  buffer.obj = HPy{reinterpret_cast<intptr_t>(Host::Native(owner))};
   static_assert(std::is_trivially_copyable_v<HPy_buffer>);
   std::memcpy(static_cast<void*>(a.view), &buffer, sizeof(buffer));
 }

@@ -96,7 +96,8 @@ HPy CallWithArray(HPyContext* ctx, HPy callable, const HPy* args, size_t nargs, 
 void Wrapper<table::Slot_ctx_Close>::Call(HPyContext* ctx, HPy handle) {
   debug_ctx::Call& call = DebugContext::From(ctx)->call;
   const auto pc = reinterpret_cast<uintptr_t>(__builtin_return_address(0));
-  const auto sp = reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa());
+  auto sp = reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa());
+  asm("" : "+r"(sp));  // or gcc keeps a copy in memory to compute with
   const uintptr_t* const fp = HPY_STACKTRACE_FRAME();
   const auto check = [&] { CheckAndClose(call, handle, pc, sp, *fp); };
   if (&call != thread_calls.innermost) [[unlikely]] {

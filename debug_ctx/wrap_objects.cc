@@ -88,7 +88,7 @@ inline void* AsStruct(HPyContext* ctx, HPy handle, HPyType_BuiltinShape shape,
   if (!api.ok()) [[unlikely]] {
     return Refuse<S>();
   }
-  if (!api.state().host.has_shape(api.state().host.Native(object), shape)) [[unlikely]] {
+  if (!api.state().host.has_shape(Host::Native(object), shape)) [[unlikely]] {
     return RefuseStruct(api, handle, object, shape);
   }
   HPyContext* const universal = api.universal();
@@ -197,7 +197,7 @@ void Wrapper<table::Slot_ctx_Field_Store>::Call(HPyContext* ctx, HPy owner, HPyF
     return;
   }
   if (HPy_IsNull(owner_u)) {
-    state.fields.StoredWithoutOwner(host.Native(value_u));
+    state.fields.StoredWithoutOwner(Host::Native(value_u));
   } else {
     const FieldVisits visits = host.FieldVisitsOf(owner_u);
     if (visits == FieldVisits::kNone && !HPy_IsNull(value_u)) [[unlikely]] {
@@ -210,8 +210,8 @@ void Wrapper<table::Slot_ctx_Field_Store>::Call(HPyContext* ctx, HPy owner, HPyF
     }
     if (visits == FieldVisits::kObserved) {
       // In front of the store: what it drops may run any code.
-      state.fields.Stored(host.Native(owner_u), field, host.Native(HPy{field->_i}),
-                          host.Native(value_u), api.Capture(), api.call());
+      state.fields.Stored(Host::Native(owner_u), field, Host::Native(HPy{field->_i}),
+                          Host::Native(value_u), api.Capture(), api.call());
     }
   }
   host.StoreField(owner_u, field, value_u);

@@ -99,16 +99,18 @@ class HandleTable {
   }
   // The same for a handle of the newest generation whose slot does not wear out.
   [[gnu::always_inline]] void CloseNewest(Slot* slot, uint32_t stack, Ending ending) {
+    // Read first: what is written may be the same for all that the compiler knows.
+    const uint64_t object = slot->object, value = slot->value;
     if (ending != Ending::kClosed) {
       slot->ending = static_cast<uint64_t>(ending);
       // Or compilers make one store of it and of `closed`, which reads first what was just written in two.
       std::atomic_signal_fence(std::memory_order_seq_cst);
     }
     newest_.open--;
-    slot->object = ClosedObject(slot->object, next_order_);
+    slot->object = ClosedObject(object, next_order_);
+    slot->value = Slot::ClosedValue(value);
     slot->closed = stack;
-    queue_[queue_tail_++ & queue_mask_] = static_cast<uint32_t>(slot->value) >> kSlotShift;
-    slot->ToClosed();
+    queue_[queue_tail_++ & queue_mask_] = static_cast<uint32_t>(value) >> kSlotShift;
   }
   bool is_of_newest(const Slot& slot) const { return slot.order >= newest_.first_order; }
   bool must_forget() const { return queue_tail_ - queue_head_ > close_limit_; }

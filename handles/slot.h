@@ -93,6 +93,9 @@ struct alignas(32) Slot {
   static constexpr uint64_t ClosedValue(uint32_t generation, uint32_t index) {
     return uint64_t{generation} << kGenerationShift | uint64_t{index ^ 1} << kSlotShift;
   }
+  static uint64_t ClosedValue(uint64_t open_value) {
+    return (open_value + kNextGeneration - kTag) ^ kNeighbour;
+  }
   // The value with which it is opened next. `value`: of the closed slot.
   static uint64_t NextValue(uint64_t value) {
     return (value ^ kNeighbour) + kNextGeneration + kTag;
@@ -102,11 +105,11 @@ struct alignas(32) Slot {
     return is_open() ? value : (value ^ kNeighbour) - kNextGeneration + kTag;
   }
   void ToOpen() { value = NextValue(value); }
-  void ToClosed() { value = (value + kNextGeneration - kTag) ^ kNeighbour; }
+  void ToClosed() { value = ClosedValue(value); }
   // Its counter has half of the numbers that fit: once it is closed in the other half, it is not opened
   // again.
   bool is_worn_out() const { return static_cast<int64_t>(value) < 0; }
-  bool wears_out() const { return static_cast<int64_t>(value + kNextGeneration - kTag) < 0; }
+  bool wears_out() const { return static_cast<int64_t>(ClosedValue(value)) < 0; }
 
  private:
   static constexpr uint64_t kNextGeneration = uint64_t{1} << kGenerationShift;

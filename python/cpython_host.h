@@ -26,8 +26,7 @@ struct Callbacks {
 
 class CPythonHost final : public debug_ctx::Host {
  public:
-  // In the universal context a handle is the address of the object plus one.
-  CPythonHost() : Host(1, &ExceptionPlace) {}
+  CPythonHost() : Host(&ExceptionPlace) {}
 
   debug_ctx::State& StateOfInterpreter(debug_ctx::State& hint) override;
   // Has to be called before the first use: what the runtime offers, and its plain HPyField_Store.

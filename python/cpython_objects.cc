@@ -27,7 +27,7 @@ void OnCleared(void* owner, int dies) {
   if (auto* state = ObservingState()) state->fields.Cleared(owner, dies != 0);
 }
 void OnDies(void* object) {
-  if (auto* state = ObservingState()) state->guards.Dies(state->host.Borrow(object));
+  if (auto* state = ObservingState()) state->guards.Dies(debug_ctx::Host::Borrow(object));
 }
 
 constexpr _HPyObserver kObserver = {OnStored, OnTaken, OnCleared, OnDies};

@@ -29,7 +29,7 @@ debug_ctx::State& StateOf(PyObject* self) {
 PyObject* ObjectOf(PyObject* self) {
   const Slot& slot = SlotOf(self);
   if (!slot.is_open() && !slot.kept) return nullptr;
-  return static_cast<PyObject*>(StateOf(self).host.Native(slot.wrapped()));
+  return static_cast<PyObject*>(debug_ctx::Host::Native(slot.wrapped()));
 }
 
 PyObject* GetObj(PyObject* self, void*) {

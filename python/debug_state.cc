@@ -27,6 +27,7 @@ leakdetector::FrameFilter NewFilter(const hpy_universal_capi& universal) {
 
 // HPy_tp_traverse and HPy_tp_destroy functions in progress.
 static_assert(sizeof(debug_ctx::SlotFrame) == HPY_CAPI_SLOT_FRAME_WORDS * sizeof(uintptr_t));
+static_assert(debug_ctx::kNativeHandleBias == HPY_CAPI_HANDLE_BIAS);
 
 void BeginSlot(void* frame, HPyCFunction function, const void* object, int destroys) {
   debug_ctx::BeginSlot(static_cast<debug_ctx::SlotFrame*>(frame), function, object, destroys != 0);

@@ -1,16 +1,17 @@
 /* List and tuple builders.
  *
- * A builder is the list or tuple under construction. It is hidden from the garbage collector until
- * it is built, so that no Python code sees it. Set has no result: what goes wrong there is noted, and
- * Build raises it.
+ * A builder is the list or tuple under construction. As long as it has holes it is hidden from the
+ * garbage collector, so that no Python code sees it. Set has no result: what goes wrong there is
+ * noted, and Build raises it.
  *
  * Such notes are rare, and a builder is passed by value: they are kept aside in a list, by the
  * address of the object. A tuple of no items is one object for everybody, so while it is under
  * construction an empty list of its own stands for it. All of this happens under the GIL.
  *
- * Lists are filled from the first item to the last, mostly. As long as that goes on, the length of the
- * list says how many are set, and what lies behind is not even zeroed; `allocated` is the number that
- * was asked for. Once an item is set out of turn, the length is kOutOfTurn, and holes are NULL. */
+ * Lists are filled from the first item to the last, mostly. As long as that goes on, the list has no
+ * holes: its length is the number of items that are set, and what lies behind is not even zeroed;
+ * `allocated` is the number that was asked for. Once an item is set out of turn, it is hidden, its
+ * length is kOutOfTurn, and holes are NULL. */
 #include "ctx_internal.h"
 
 typedef struct Note {
@@ -50,16 +51,6 @@ _HPy_COLD static void note_index(PyObject *sequence, Py_ssize_t index) {
   note->index = index;
   note->next = notes;
   notes = note;
-}
-
-/* NULL stays NULL: Build on the null builder raises MemoryError. */
-static PyObject *start(PyObject *sequence) {
-  if (sequence == NULL) {
-    PyErr_Clear();
-  } else {
-    PyObject_GC_UnTrack(sequence);
-  }
-  return sequence;
 }
 
 static inline void set(PyObject *sequence, PyObject **items, Py_ssize_t size, Py_ssize_t index,
@@ -125,15 +116,20 @@ static int check(PyObject *sequence, PyObject **items, Py_ssize_t size, const ch
   return 0;
 }
 
-enum { kOutOfTurn = -1 };
+/* No index: it is not below any size. */
+#define kOutOfTurn PY_SSIZE_T_MAX
 
 HPyAPI_IMPL HPyListBuilder ctx_ListBuilder_New(HPyContext *ctx, HPy_ssize_t size) {
   HPyListBuilder builder = {0};
   PyListObject *list;
   (void)ctx;
   if (size < 0) return builder;
-  list = (PyListObject *)start(PyList_New(0));
-  if (list != NULL && size > 0) {
+  list = (PyListObject *)PyList_New(0);
+  if (list == NULL) {
+    PyErr_Clear(); /* Build on the null builder raises MemoryError */
+    return builder;
+  }
+  if (size > 0) {
     list->ob_item = PyMem_New(PyObject *, size);
     list->allocated = size;
     if (list->ob_item == NULL) {
@@ -146,34 +142,39 @@ HPyAPI_IMPL HPyListBuilder ctx_ListBuilder_New(HPyContext *ctx, HPy_ssize_t size
   return builder;
 }
 
-/* From now on every item is set or NULL, and the list is of the length that it is going to have. */
+/* From now on the list is hidden and of the length that it is going to have, and every item is set or
+ * NULL. */
 static void settle(PyListObject *list) {
   Py_ssize_t set = Py_SIZE(list);
-  if (set != kOutOfTurn && set != list->allocated) {
-    memset(list->ob_item + set, 0, (size_t)(list->allocated - set) * sizeof(PyObject *));
+  if (set != kOutOfTurn) {
+    PyObject_GC_UnTrack(list);
+    for (; set < list->allocated; set++) list->ob_item[set] = NULL;
   }
   Py_SET_SIZE(list, list->allocated);
 }
 
-_HPy_COLD static void set_out_of_turn(PyListObject *list, Py_ssize_t index, PyObject *item) {
+/* With the parameters where they are already: that is why it is not static. */
+HPyAPI_IMPL void _HPyListBuilder_SetOutOfTurn(HPyContext *ctx, PyListObject *list, Py_ssize_t index,
+                                              HPy h_item);
+_HPy_COLD void _HPyListBuilder_SetOutOfTurn(HPyContext *ctx, PyListObject *list, Py_ssize_t index,
+                                            HPy h_item) {
+  (void)ctx;
   if (list == NULL) return;
   settle(list);
   Py_SET_SIZE(list, kOutOfTurn);
-  set((PyObject *)list, list->ob_item, list->allocated, index, item);
+  set((PyObject *)list, list->ob_item, list->allocated, index, _h2py(h_item));
 }
 
 HPyAPI_IMPL void ctx_ListBuilder_Set(HPyContext *ctx, HPyListBuilder builder, HPy_ssize_t index,
                                      HPy h_item) {
   PyListObject *list = (PyListObject *)builder._lst;
-  (void)ctx;
-  if (list != NULL && index == Py_SIZE(list) && (size_t)index < (size_t)list->allocated &&
-      !HPy_IsNull(h_item)) {
+  if (list != NULL && index == Py_SIZE(list) && index < list->allocated && !HPy_IsNull(h_item)) {
     PyObject *item = _h2py_nn(h_item);
     Py_INCREF(item);
     list->ob_item[index] = item;
     Py_SET_SIZE(list, index + 1);
   } else {
-    set_out_of_turn(list, index, _h2py(h_item));
+    _HPyListBuilder_SetOutOfTurn(ctx, list, index, h_item);
   }
 }
 
@@ -188,8 +189,8 @@ HPyAPI_IMPL HPy ctx_ListBuilder_Build(HPyContext *ctx, HPyListBuilder builder) {
   (void)ctx;
   if (list == NULL || Py_SIZE(list) != list->allocated || notes != NULL || note_was_lost) {
     if (!settle_and_check(list)) return HPy_NULL;
+    PyObject_GC_Track(list);
   }
-  PyObject_GC_Track(list);
   return _py2h((PyObject *)list);
 }
 
@@ -202,8 +203,15 @@ HPyAPI_IMPL void ctx_ListBuilder_Cancel(HPyContext *ctx, HPyListBuilder builder)
 
 HPyAPI_IMPL HPyTupleBuilder ctx_TupleBuilder_New(HPyContext *ctx, HPy_ssize_t size) {
   HPyTupleBuilder builder;
+  PyObject *tuple;
   (void)ctx;
-  builder._tup = (intptr_t)start(size == 0 ? PyList_New(0) : PyTuple_New(size));
+  tuple = size == 0 ? PyList_New(0) : PyTuple_New(size);
+  if (tuple == NULL) {
+    PyErr_Clear(); /* Build on the null builder raises MemoryError */
+  } else {
+    PyObject_GC_UnTrack(tuple);
+  }
+  builder._tup = (intptr_t)tuple;
   return builder;
 }
 

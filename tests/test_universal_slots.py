@@ -158,19 +158,29 @@ def test_builders(hpy_module: ModuleFactory, kind: type) -> None:
 
 
 @pytest.mark.parametrize("kind", [list, tuple])
-def test_builders_are_hidden_and_own_their_items(hpy_module: ModuleFactory, kind: type) -> None:
+def test_builders_show_no_holes_and_own_their_items(hpy_module: ModuleFactory, kind: type) -> None:
+    """Python code may find a list that has no holes, as with PyList_Append, and nothing else."""
     module = hpy_module(BUILDERS)
     make = getattr(module, f"make_{kind.__name__}")
     item = object()
     before = sys.getrefcount(item)
-    seen: list[object] = []
+    seen: list[int] = []
 
     def look() -> None:
-        seen.extend(o for o in gc.get_referrers(item) if type(o) is kind and len(o) == 77)
+        found = [o for o in gc.get_referrers(item) if type(o) is kind and len(o) > 50]
+        assert all(i is item for o in found for i in o)
+        seen.extend(map(len, found))
         gc.collect()
 
-    result = make(77, [(i, item) for i in range(77)], look)
+    for end in 77, 76:
+        with pytest.raises(SystemError):
+            make(78, [(i, item) for i in range(end)], look)
+    make(78, [(i, item) for i in range(77)], 0)
+    assert seen == ([77, 76] if kind is list else [])
+    seen.clear()
+    make(77, [(i, item) for i in reversed(range(77))], look)
     assert seen == []
+    result = make(77, [(i, item) for i in range(77)], look)
     assert len(result) == 77
     assert sys.getrefcount(item) == before + 77
     del result

@@ -20,6 +20,9 @@ extern "C" {
 /* Words of the memory that hpy_universal_capi::watch_slots hands out. */
 #define HPY_CAPI_SLOT_FRAME_WORDS 6
 
+/* A handle of the universal context is the address of the object plus this. */
+#define HPY_CAPI_HANDLE_BIAS 1
+
 #define HPY_UNIVERSAL_CAPSULE "hpy.universal._capi"
 #define HPY_DEBUG_CAPSULE "hpy.debug._native._capi"
 #define HPY_TRACE_CAPSULE "hpy.trace._native._capi"

@@ -130,6 +130,7 @@ HPyContext* ContextOfInterpreter() {
 
 void WatchSlots(void (*begin)(void*, HPyCFunction, const void*, int), void (*end)(const void*)) {
   static_assert(HPY_SLOT_FRAME_WORDS == HPY_CAPI_SLOT_FRAME_WORDS);
+  static_assert(HPY_HANDLE_BIAS == HPY_CAPI_HANDLE_BIAS);
   _HPyType_WatchSlots(begin, end);
 }
 

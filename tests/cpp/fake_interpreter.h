@@ -29,7 +29,7 @@ struct alignas(16) FakeObject {
 // One at a time: the functions of a context have no place for data.
 class FakeInterpreter final : public Host {
  public:
-  FakeInterpreter() : Host(1, &ExceptionPlace) {
+  FakeInterpreter() : Host(&ExceptionPlace) {
     current = this;
     context.name = "HPy Universal ABI (fake)";
 #define HPY_HANDLE(index, member, object) context.member = New(index);

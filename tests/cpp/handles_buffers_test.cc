@@ -310,6 +310,28 @@ TEST_P(EachGuard, AdaptiveRevokesInBatchesWhatWasAlwaysRight) {
   EXPECT_FALSE(Reads(other));
 }
 
+// Locked memory can have no guard markers (and the kernel says so).
+TEST_P(EachGuard, LockedMemory) {
+  Buffers buffers(0, GetParam());
+  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const char* locked = nullptr;
+  for (int i = 0; i < 10'000; i++) {
+    const char* copy = buffers.Give(1, "text", 4);
+    ASSERT_STREQ(copy, "text");
+    if (i == 3) {
+      locked = copy;
+      const uintptr_t start = reinterpret_cast<uintptr_t>(copy) / page * page;
+      ASSERT_EQ(mlock(reinterpret_cast<void*>(start), page), 0);
+    }
+    Revoke(buffers, 1);
+    if (i % 100 == 3 || copy == locked) {
+      ASSERT_FALSE(Reads(copy));
+    }
+    buffers.Drop(1);
+  }
+  EXPECT_EQ(buffers.exhausted(), 0u);
+}
+
 TEST_P(EachGuard, ParentAndChildDoNotShare) {
   Buffers buffers(0, GetParam());
   std::vector<const char*> copies;

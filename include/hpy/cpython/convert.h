@@ -30,6 +30,15 @@ HPyAPI_UNUSED cpy_PyObject* _HPyCPy_XNewRef(cpy_PyObject* object) {
   return object;
 }
 
+/* PyLong_FromLong is the quicker one, where it is wide enough. */
+HPyAPI_UNUSED cpy_PyObject* _HPyCPy_FromInt64(int64_t value) {
+#if LONG_MAX >= INT64_MAX
+  return PyLong_FromLong(value);
+#else
+  return PyLong_FromLongLong(value);
+#endif
+}
+
 /* Nothing is an instance, or a subtype, of the null type. */
 HPyAPI_UNUSED int _HPyCPy_TypeCheck(cpy_PyObject* object, cpy_PyObject* type) {
   return type != NULL && PyObject_TypeCheck(object, (PyTypeObject*)type);
