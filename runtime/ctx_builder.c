@@ -10,7 +10,7 @@
  *
  * Lists are filled from the first item to the last, mostly. As long as that goes on, the list has no
  * holes: its length is the number of items that are set, and what lies behind is not even zeroed;
- * `allocated` is the number that was asked for. Once an item is set out of turn, it is hidden, its
+ * `allocated` is the number that was asked for (Set: _HPyCPy_SetListItem in hpy/cpython/convert.h). Once an item is set out of turn, it is hidden, its
  * length is kOutOfTurn, and holes are NULL. */
 #include "ctx_internal.h"
 
@@ -153,29 +153,14 @@ static void settle(PyListObject *list) {
   Py_SET_SIZE(list, list->allocated);
 }
 
-/* With the parameters where they are already: that is why it is not static. */
-HPyAPI_IMPL void _HPyListBuilder_SetOutOfTurn(HPyContext *ctx, PyListObject *list, Py_ssize_t index,
-                                              HPy h_item);
-_HPy_COLD void _HPyListBuilder_SetOutOfTurn(HPyContext *ctx, PyListObject *list, Py_ssize_t index,
-                                            HPy h_item) {
+_HPy_COLD void _HPyListBuilder_SetOutOfTurn(HPyContext *ctx, HPyListBuilder builder,
+                                            Py_ssize_t index, HPy h_item) {
+  PyListObject *list = (PyListObject *)builder._lst;
   (void)ctx;
   if (list == NULL) return;
   settle(list);
   Py_SET_SIZE(list, kOutOfTurn);
   set((PyObject *)list, list->ob_item, list->allocated, index, _h2py(h_item));
-}
-
-HPyAPI_IMPL void ctx_ListBuilder_Set(HPyContext *ctx, HPyListBuilder builder, HPy_ssize_t index,
-                                     HPy h_item) {
-  PyListObject *list = (PyListObject *)builder._lst;
-  if (list != NULL && index == Py_SIZE(list) && index < list->allocated && !HPy_IsNull(h_item)) {
-    PyObject *item = _h2py_nn(h_item);
-    Py_INCREF(item);
-    list->ob_item[index] = item;
-    Py_SET_SIZE(list, index + 1);
-  } else {
-    _HPyListBuilder_SetOutOfTurn(ctx, list, index, h_item);
-  }
 }
 
 _HPy_COLD static int settle_and_check(PyListObject *list) {

@@ -39,6 +39,22 @@ HPyAPI_UNUSED cpy_PyObject* _HPyCPy_FromInt64(int64_t value) {
 #endif
 }
 
+/* A list builder's items are set in turn, mostly; the rest is in runtime/ctx_builder.c, with the
+ * parameters where they are already. `item`: what the handle refers to, if it is not null. */
+HPyAPI_IMPL void _HPyListBuilder_SetOutOfTurn(HPyContext* ctx, HPyListBuilder builder,
+                                              Py_ssize_t index, HPy h_item);
+HPyAPI_UNUSED void _HPyCPy_SetListItem(HPyContext* ctx, HPyListBuilder builder, Py_ssize_t index,
+                                       HPy h_item, cpy_PyObject* item) {
+  PyListObject* list = (PyListObject*)builder._lst;
+  if (list != NULL && index == Py_SIZE(list) && index < list->allocated && h_item._i != 0) {
+    Py_INCREF(item);
+    list->ob_item[index] = item;
+    Py_SET_SIZE(list, index + 1);
+  } else {
+    _HPyListBuilder_SetOutOfTurn(ctx, builder, index, h_item);
+  }
+}
+
 /* Nothing is an instance, or a subtype, of the null type. */
 HPyAPI_UNUSED int _HPyCPy_TypeCheck(cpy_PyObject* object, cpy_PyObject* type) {
   return type != NULL && PyObject_TypeCheck(object, (PyTypeObject*)type);
