@@ -64,9 +64,23 @@ def test_ratios_are_those_within_a_round() -> None:
 def test_a_missed_target_is_called_so() -> None:
     row, ours, theirs, most = figures.TARGETS[0]
     slow: figures.Figures = {ours: {row: [10.0 * most + 1]}, theirs: {row: [10.0]}}
-    assert "**missed**" in figures.targets(slow, {})
+    assert "**missed**" in figures.targets(slow, {}, {})
     fast: figures.Figures = {ours: {row: [10.0 * most]}, theirs: {row: [10.0]}}
-    assert "**missed**" not in figures.targets(fast, {})
+    assert "**missed**" not in figures.targets(fast, {}, {})
+
+
+def test_a_target_below_the_limit_of_the_machine_says_so() -> None:
+    row, ours, theirs, most = next(t for t in figures.TARGETS if t[0] == limits.BUFFERS)
+    found: figures.Figures = {ours: {row: [3000.0]}, theirs: {row: [10_000.0]}}
+    for nanoseconds, said in (2500.0, "the limit is 0.25"), (1000.0, "**missed**"):
+        micro = {"limits": dict.fromkeys(limits.GUARDS.values(), nanoseconds)}
+        least = limits.least_of_targets(found, micro)
+        assert f"| 0.30 | {most:.2f} | {said} |" in figures.targets(found, {}, least)
+
+
+def test_less_than_a_nanosecond_is_not_resolved() -> None:
+    found: figures.Figures = {"debug": {"x": [0.9]}, "0.9 debug": {"x": [0.4]}}
+    assert figures.ratio(found, "x", "debug", "0.9 debug") == 1
 
 
 def test_what_is_compared_exists() -> None:
