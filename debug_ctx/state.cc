@@ -153,7 +153,7 @@ StoryId State::CaptureElsewhere(Call& call, const stacktrace::CallSite& site) co
   if (HPy_IsNull(wrapped)) return HPy_NULL;
   const stacktrace::CallSite site{pc, sp, fp};
   State& state = *call.state;
-  const HPy handle = state.table.Open(wrapped, state.CaptureElsewhere(call, site), call.function);
+  const HPy handle = state.table.Open(wrapped, state.Capture(call, site), call.function);
   if (HPy_IsNull(handle)) {
     state.universal->ctx_Close(state.universal, wrapped);
     state.universal->ctx_Err_NoMemory(state.universal);
@@ -191,7 +191,7 @@ HPy State::CloseWithMore(Slot* slot, StoryId story, Ending ending) {
 void State::Drop(void* data, Slot& slot) {
   State& state = *static_cast<State*>(data);
   if (slot.has_buffer) {
-    if (state.buffers.IsOnHeap(state.table.index_of(slot))) {
+    if (state.buffers.has_heap() && state.buffers.IsOnHeap(state.table.index_of(slot))) {
       auto damage = FindDamage(state, slot, FoundAt::kReuse, stacktrace::kNoStack);
       if (damage.has_value()) ReportLater(state, std::move(*damage));
     }
@@ -208,19 +208,23 @@ void State::CloseArgument(Slot* slot) {
 
 void State::CloseSlot(Slot* slot, StoryId story, Ending ending, bool keep) {
   if (!slot->has_buffer) return table.Close(slot, story, ending, keep);
-  const uint32_t index = table.index_of(*slot);
-  std::optional<leakdetector::Violation> damage;
-  if (buffers.has_heap() && buffers.IsOnHeap(index)) {
-    damage = FindDamage(*this, *slot, FoundAt::kClose, story);
+  if (buffers.has_heap() && buffers.IsOnHeap(table.index_of(*slot))) [[unlikely]] {
+    auto damage = FindDamage(*this, *slot, FoundAt::kClose, story);
+    RevokeAndClose(slot, story, ending, keep);
+    // Last: it may run Python code.
+    if (damage.has_value()) ReportDamage(*this, std::move(*damage));
+  } else {
+    RevokeAndClose(slot, story, ending, keep);
   }
+}
+
+void State::RevokeAndClose(Slot* slot, StoryId story, Ending ending, bool keep) {
   const bool argument = slot->is_argument();
   const bool by_return = argument || ending == Ending::kReturned;
   // The arguments of a call are closed one after the other, and revoked together: trampoline.cc.
-  slot->has_buffer = buffers.Revoke(index, {story, by_return, table.next_order()},
+  slot->has_buffer = buffers.Revoke(table.index_of(*slot), {story, by_return, table.next_order()},
                                     settings.closed_buffers, /*later=*/argument);
   table.Close(slot, story, ending, keep);
-  // Last: it may run Python code.
-  if (damage.has_value()) ReportDamage(*this, std::move(*damage));
 }
 
 int64_t State::NewGeneration() {

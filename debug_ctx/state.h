@@ -175,6 +175,7 @@ class State {
   DebugContext* TakeOtherContext();
   static HPy OpenElsewhere(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp, uintptr_t fp);
   HPy CloseWithMore(handles::Slot* slot, StoryId story, handles::Ending ending);
+  void RevokeAndClose(handles::Slot* slot, StoryId story, handles::Ending ending, bool keep);
 
   // A context that was given back is found to be stale in the 64 calls that follow at least.
   static constexpr size_t kContextsBetweenUses = 64;

@@ -207,39 +207,39 @@ const char* Buffers::Give(uint32_t slot, const char* data, size_t size, BufferSt
 }
 
 const char* Buffers::Find(uint32_t slot) const {
-  const auto it = buffers_.find(slot);
-  return it == buffers_.end() ? nullptr : it->second.data;
+  const Buffer* const buffer = BufferOf(slot);
+  return buffer == nullptr ? nullptr : buffer->data;
 }
 
 ptrdiff_t Buffers::SizeOf(uint32_t slot) const {
-  const auto it = buffers_.find(slot);
-  return it == buffers_.end() ? -1 : static_cast<ptrdiff_t>(it->second.size);
+  const Buffer* const buffer = BufferOf(slot);
+  return buffer == nullptr ? -1 : static_cast<ptrdiff_t>(buffer->size);
 }
 
 BufferStory* Buffers::StoryOf(uint32_t slot) {
-  const auto it = buffers_.find(slot);
-  if (it == buffers_.end()) return nullptr;
-  switch (it->second.where) {
+  const Buffer* const buffer = BufferOf(slot);
+  if (buffer == nullptr) return nullptr;
+  switch (buffer->where) {
     case Where::kPool:
-      return &pool_->at(it->second.number).story;
+      return &pool_->at(buffer->number).story;
     case Where::kMapping:
-      return &mappings_[it->second.number].story;
+      return &mappings_[buffer->number].story;
     case Where::kHeap:
       return &heap_stories_[slot];
+    case Where::kNowhere:
+      break;
   }
   return nullptr;
 }
 
 bool Buffers::IsOnHeap(uint32_t slot) const {
-  const auto it = buffers_.find(slot);
-  return it != buffers_.end() && it->second.where == Where::kHeap;
+  const Buffer* const buffer = BufferOf(slot);
+  return buffer != nullptr && buffer->where == Where::kHeap;
 }
 
 Damage Buffers::Inspect(uint32_t slot) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  const auto it = buffers_.find(slot);
-  if (it == buffers_.end() || it->second.where != Where::kHeap) return Damage::kNone;
-  Buffer& buffer = it->second;
+  if (!IsOnHeap(slot)) return Damage::kNone;
+  Buffer& buffer = *BufferOf(slot);
   char* const behind = buffer.data + buffer.size;
   const bool around = !CanaryIsGood(behind) || !CanaryIsGood(buffer.data - kCanary);
   if (around) {
@@ -273,9 +273,9 @@ bool Buffers::IsTrusted(uint64_t pair) {
 
 bool Buffers::Revoke(uint32_t slot, const BufferEnd& end, size_t limit, bool later) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  const auto it = buffers_.find(slot);
-  if (it == buffers_.end()) return false;
-  Buffer& buffer = it->second;
+  Buffer* const found = BufferOf(slot);
+  if (found == nullptr) return false;
+  Buffer& buffer = *found;
   switch (buffer.where) {
     case Where::kPool: {
       BufferStory& told = pool_->at(buffer.number).story;
@@ -309,9 +309,11 @@ bool Buffers::Revoke(uint32_t slot, const BufferEnd& end, size_t limit, bool lat
       heap_stories_[slot].end = end;
       Poison(buffer.data, buffer.size);
       break;
+    case Where::kNowhere:
+      break;
   }
   if (buffer.size > limit || revoked_bytes_ > limit - buffer.size) {
-    Forget(it);
+    Forget(slot, buffer);
     return false;
   }
   buffer.revoked = true;
@@ -327,22 +329,22 @@ void Buffers::Flush() {
 }
 
 void Buffers::Drop(uint32_t slot) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  const auto it = buffers_.find(slot);
-  if (it == buffers_.end()) return;
-  if (it->second.revoked) revoked_bytes_ -= it->second.size;
-  Forget(it);
+  Buffer* const buffer = BufferOf(slot);
+  if (buffer == nullptr) return;
+  if (buffer->revoked) revoked_bytes_ -= buffer->size;
+  Forget(slot, *buffer);
 }
 
-void Buffers::Forget(absl::flat_hash_map<uint32_t, Buffer>::iterator it) {
-  Free(it->second);
-  if (it->second.where == Where::kHeap) heap_stories_.erase(it->first);
-  buffers_.erase(it);
+void Buffers::Forget(uint32_t slot, Buffer& buffer) {
+  Free(buffer);
+  if (buffer.where == Where::kHeap) heap_stories_.erase(slot);
+  buffer.where = Where::kNowhere;
 }
 
 // Pages of the pool are not given back here: they stay inaccessible until their turn comes.
 void Buffers::Free(const Buffer& buffer) {
   switch (buffer.where) {
+    case Where::kNowhere:
     case Where::kPool:
       break;
     case Where::kMapping: {

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "handles/page_pool.h"
@@ -38,8 +39,8 @@ struct Located {
   size_t page_size = 0;
 };
 
-// Guarded by the interpreter's lock, and by one of its own that is held over fork(): in a child,
-// copies are its own. `slot` is the index of a handle's slot.
+// Guarded by the interpreter's lock; the pool by one of its own too, which is held over fork(): in a
+// child, copies are its own. `slot` is the index of a handle's slot.
 class Buffers {
  public:
   static constexpr uint32_t kTrusted = 1000;
@@ -93,7 +94,7 @@ class Buffers {
   const PagePool* pool() const { return pool_.get(); }
 
  private:
-  enum class Where : uint8_t { kPool, kMapping, kHeap };
+  enum class Where : uint8_t { kNowhere, kPool, kMapping, kHeap };
   struct Buffer {
     char* data;  // as the extension sees it
     size_t size;
@@ -115,15 +116,23 @@ class Buffers {
   bool GiveFromPool(const char* data, size_t size, const BufferStory& story, Buffer* out);
   bool GiveMapping(const char* data, size_t size, const BufferStory& story, Buffer* out);
   bool GiveFromHeap(const char* data, size_t size, Buffer* out);
+  // Null for a slot that has none.
+  const Buffer* BufferOf(uint32_t slot) const {
+    const auto it = buffers_.find(slot);
+    return it == buffers_.end() || it->second.where == Where::kNowhere ? nullptr : &it->second;
+  }
+  Buffer* BufferOf(uint32_t slot) {
+    return const_cast<Buffer*>(std::as_const(*this).BufferOf(slot));
+  }
   void Free(const Buffer& buffer);
-  void Forget(absl::flat_hash_map<uint32_t, Buffer>::iterator it);
+  void Forget(uint32_t slot, Buffer& buffer);
   bool IsTrusted(uint64_t pair);
 
   friend struct ForkHandlers;
-  mutable std::mutex mutex_;
+  std::mutex mutex_;         // of the pool
   Buffers* next_ = nullptr;  // of all that there are: fork() goes through them
 
-  absl::flat_hash_map<uint32_t, Buffer> buffers_;
+  absl::flat_hash_map<uint32_t, Buffer> buffers_;  // entries stay: most slots get one again
   absl::flat_hash_map<uint32_t, BufferStory> heap_stories_;
   size_t revoked_bytes_ = 0;
   Guard guard_ = Guard::kStrict;

@@ -56,7 +56,10 @@ int MemoryFile(size_t size) {
 }  // namespace
 
 void Poison(char* data, size_t size) {
-  for (size_t i = 0; i < size; i++) data[i] = static_cast<char>(kPoison[i % 4]);
+  for (; size >= sizeof(kPoison); data += sizeof(kPoison), size -= sizeof(kPoison)) {
+    std::memcpy(data, kPoison, sizeof(kPoison));
+  }
+  std::memcpy(data, kPoison, size);
 }
 
 bool IsPoisoned(const char* data, size_t size) {
