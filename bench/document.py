@@ -47,7 +47,7 @@ def _targets(runs: list[Run]) -> str:
     most: dict[tuple[str, ...], float] = {}
     least: dict[tuple[str, ...], list[float]] = {}
     for run in runs:
-        for key, value in limits.least_of_targets(run["operations"], run["micro"]).items():
+        for key, value in limits.least_of_targets(run["operations"], run.get("micro", {})).items():
             least.setdefault(key, []).append(value)
         for row, ours, theirs, value, limit in figures.ratios(run["operations"], run["program"]):
             found.setdefault((row, ours, theirs), []).append(value)
@@ -60,7 +60,10 @@ def _targets(runs: list[Run]) -> str:
         most[seconds] = report_time.LIMIT
     rows = []
     for key, values in found.items():
-        end = figures.verdict(max(values), most[key], min(least.get(key, [0.0])))
+        in_each = least.get(key, [0.0])
+        end = figures.verdict(
+            max(values), most[key], min(in_each) if len(in_each) == len(values) else 0
+        )
         numbers = [f"{value:.2f}" for value in values] + ["-"] * (len(runs) - len(values))
         rows.append([*key, *numbers, f"{most[key]:.2f}", end])
     heads = ["target", "ours", "of", *(f"run {i + 1}" for i in range(len(runs))), "at most", ""]

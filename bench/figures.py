@@ -88,10 +88,10 @@ def ratios(figures: Figures, program: Figures) -> list[tuple[str, str, str, floa
 
 
 def verdict(value: float, most: float, least: float = 0.0) -> str:
-    """`least`: what no program can be below on this machine. A target below that is its limit."""
+    """`least`: of the programs that do nothing else, said where it misses the target too."""
     if value <= most:
         return "met"
-    return f"the limit is {least:.2f}" if least > most else "**missed**"
+    return f"**missed** (the least: {least:.2f})" if least > most else "**missed**"
 
 
 def targets(figures: Figures, program: Figures, least: dict[tuple[str, str, str], float]) -> str:

@@ -3,7 +3,7 @@
 A row's least is what the operation costs in universal mode, and for each call that passes through
 the debug context one more indirect call, and for each handle the four words that must be read,
 changed and written back: its generation, its order, the queue of closed ones, the count of open
-ones. A guarded buffer adds what the least program needs that has pages read and takes them away.
+ones. A guarded buffer adds what a program needs that only has pages read and takes them away.
 All of these are measured in the same run (bench/limits_bench.cc).
 """
 
@@ -53,7 +53,7 @@ def least(operations: Figures, micro: dict[str, dict[str, float]]) -> dict[str, 
                 statistics.median(operations["universal"][row])
                 + calls * machine["IndirectCall"]
                 + handles * WORDS * machine["StoreThenLoad"]
-                + (machine[GUARDS["debug"]] if row == BUFFERS else 0.0)
+                + (machine.get(GUARDS["debug"], 0.0) if row == BUFFERS else 0.0)
             )
     return found
 
@@ -61,11 +61,11 @@ def least(operations: Figures, micro: dict[str, dict[str, float]]) -> dict[str, 
 def least_of_targets(
     operations: Figures, micro: dict[str, dict[str, float]]
 ) -> dict[tuple[str, str, str], float]:
-    """Row, ours, of theirs: the least that a program can have there, where the kernel decides."""
+    """Row, ours, of theirs: what a program has there that does nothing else."""
     found = {}
     for row, ours, theirs, _ in figures.TARGETS:
-        if row == BUFFERS and "limits" in micro and row in operations.get(theirs, {}):
-            guard = micro["limits"][GUARDS[ours]]
+        guard = micro.get("limits", {}).get(GUARDS.get(ours, ""))
+        if row == BUFFERS and guard is not None and row in operations.get(theirs, {}):
             found[row, ours, theirs] = guard / statistics.median(operations[theirs][row])
     return found
 

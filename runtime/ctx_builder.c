@@ -1,73 +1,92 @@
 /* List and tuple builders.
  *
- * A builder is the list or tuple under construction. As long as it has holes it is hidden from the
- * garbage collector, so that no Python code sees it. Set has no result: what goes wrong there is
- * noted, and Build raises it.
+ * A builder is the list or tuple under construction, passed by value. Set has no result: what goes
+ * wrong there is noted, and Build raises it. All of this happens under the GIL.
  *
- * Such notes are rare, and a builder is passed by value: they are kept aside in a list, by the
- * address of the object. A tuple of no items is one object for everybody, so while it is under
- * construction an empty list of its own stands for it. All of this happens under the GIL.
+ * Lists are filled from the first item to the last, mostly. As long as that goes on, the list is an
+ * ordinary one without holes: its length is the number of items that are set, and what lies behind is
+ * not even zeroed; `allocated` is the number that was asked for (Set: _HPyCPy_SetListItem in
+ * hpy/cpython/convert.h). The first item that is set out of turn has all of them kept aside: they are
+ * put back when the list is built, and so Python code, which may find a list at any time, finds an
+ * empty one.
  *
- * Lists are filled from the first item to the last, mostly. As long as that goes on, the list has no
- * holes: its length is the number of items that are set, and what lies behind is not even zeroed;
- * `allocated` is the number that was asked for (Set: _HPyCPy_SetListItem in hpy/cpython/convert.h). Once an item is set out of turn, it is hidden, its
- * length is kOutOfTurn, and holes are NULL. */
+ * A tuple has holes from the beginning, and is hidden from the garbage collector until it is built. A
+ * tuple of no items is one object for everybody, so while it is under construction an empty list of
+ * its own stands for it. */
 #include "ctx_internal.h"
 
-typedef struct Note {
+/* What is kept aside of a builder, in a list, by the address of the object. */
+typedef struct Aside {
   PyObject *sequence;
-  Py_ssize_t index; /* the first one that was out of range */
-  struct Note *next;
-} Note;
+  PyObject **items; /* of a list that is filled out of turn: each is a reference or NULL */
+  Py_ssize_t size;
+  int is_out_of_turn;
+  int was_refused;
+  Py_ssize_t refused; /* the first index that was out of range */
+  struct Aside *next;
+} Aside;
 
-static Note *notes;
+static Aside *asides;
 
-/* Without memory for the note it cannot say which index, but must not be lost either. */
-static int note_was_lost;
+/* Without memory for it nothing can be kept aside, but that must not be lost either. */
+static int aside_was_lost;
 
-static Note *take_note(PyObject *sequence) {
-  Note **link;
-  for (link = &notes; *link != NULL; link = &(*link)->next) {
-    Note *note = *link;
-    if (note->sequence == sequence) {
-      *link = note->next;
-      return note;
+static Aside *take_aside(PyObject *sequence) {
+  Aside **link;
+  for (link = &asides; *link != NULL; link = &(*link)->next) {
+    Aside *aside = *link;
+    if (aside->sequence == sequence) {
+      *link = aside->next;
+      return aside;
     }
   }
   return NULL;
 }
 
-_HPy_COLD static void note_index(PyObject *sequence, Py_ssize_t index) {
-  Note *note;
-  for (note = notes; note != NULL; note = note->next) {
-    if (note->sequence == sequence) return;
+/* NULL without memory. */
+static Aside *aside_of(PyObject *sequence) {
+  Aside *aside = take_aside(sequence);
+  if (aside == NULL) {
+    aside = (Aside *)PyMem_Calloc(1, sizeof(Aside));
+    if (aside == NULL) {
+      aside_was_lost = 1;
+      return NULL;
+    }
+    aside->sequence = sequence;
   }
-  note = (Note *)PyMem_Malloc(sizeof(Note));
-  if (note == NULL) {
-    note_was_lost = 1;
-    return;
-  }
-  note->sequence = sequence;
-  note->index = index;
-  note->next = notes;
-  notes = note;
+  aside->next = asides; /* the next one that is looked for is this one, mostly */
+  asides = aside;
+  return aside;
 }
 
-static inline void set(PyObject *sequence, PyObject **items, Py_ssize_t size, Py_ssize_t index,
-                       PyObject *item) {
-  if ((size_t)index < (size_t)size) {
-    PyObject *old = items[index];
-    Py_XINCREF(item);
-    items[index] = item;
-    if (old != NULL) Py_DECREF(old);
-  } else {
-    note_index(sequence, index);
-  }
+static void free_aside(Aside *aside) {
+  Py_ssize_t i;
+  if (aside == NULL) return;
+  for (i = 0; i < aside->size; i++) Py_XDECREF(aside->items[i]);
+  PyMem_Free(aside->items);
+  PyMem_Free(aside);
+}
+
+_HPy_COLD static void refuse(Aside *aside, Py_ssize_t index) {
+  if (aside == NULL || aside->was_refused) return;
+  aside->was_refused = 1;
+  aside->refused = index;
+}
+
+/* False for an index that is out of range. */
+static inline int set(PyObject **items, Py_ssize_t size, Py_ssize_t index, PyObject *item) {
+  PyObject *old;
+  if ((size_t)index >= (size_t)size) return 0;
+  old = items[index];
+  Py_XINCREF(item);
+  items[index] = item;
+  Py_XDECREF(old);
+  return 1;
 }
 
 static void drop(PyObject *sequence) {
   if (sequence == NULL) return;
-  if (notes != NULL) PyMem_Free(take_note(sequence));
+  if (asides != NULL) free_aside(take_aside(sequence));
   Py_DECREF(sequence);
 }
 
@@ -81,43 +100,37 @@ static inline int is_full(PyObject **items, Py_ssize_t size) {
   return (intptr_t)all >= 0;
 }
 
-/* Whether the sequence may be handed out; otherwise it is dropped and an exception is set. */
-static int check(PyObject *sequence, PyObject **items, Py_ssize_t size, const char *function) {
+/* Whether a sequence of these items may be handed out; otherwise an exception is set. Those from
+ * `filled` on are not set. */
+static int check(const Aside *aside, PyObject **items, Py_ssize_t filled, Py_ssize_t size,
+                 const char *function) {
   Py_ssize_t i;
-  if (sequence == NULL) {
-    if (!PyErr_Occurred()) PyErr_NoMemory();
+  if (aside != NULL && aside->was_refused) {
+    PyErr_Format(PyExc_SystemError,
+                 "%s: an item was set at index %zd, but the builder was made for %zd items",
+                 function, aside->refused, size);
     return 0;
   }
-  if (notes != NULL) {
-    Note *note = take_note(sequence);
-    if (note != NULL) {
-      PyErr_Format(PyExc_SystemError,
-                   "%s: an item was set at index %zd, but the builder was made for %zd items",
-                   function, note->index, size);
-      PyMem_Free(note);
-      Py_DECREF(sequence);
-      return 0;
-    }
-  }
-  if (note_was_lost) {
-    note_was_lost = 0;
+  if (aside_was_lost) {
+    aside_was_lost = 0;
     PyErr_NoMemory();
-    Py_DECREF(sequence);
     return 0;
   }
-  if (is_full(items, size)) return 1;
-  for (i = 0; i < size && items[i] != NULL; i++) continue;
+  if (filled == size && is_full(items, size)) return 1;
+  for (i = 0; i < filled && items[i] != NULL; i++) continue;
   if (i == size) return 1;
   if (!PyErr_Occurred()) {
     PyErr_Format(PyExc_SystemError, "%s: the item at index %zd of %zd was never set", function, i,
                  size);
   }
-  Py_DECREF(sequence);
   return 0;
 }
 
-/* No index: it is not below any size. */
-#define kOutOfTurn PY_SSIZE_T_MAX
+/* Build on the null builder. */
+static HPy fail_without_builder(void) {
+  if (!PyErr_Occurred()) PyErr_NoMemory();
+  return HPy_NULL;
+}
 
 HPyAPI_IMPL HPyListBuilder ctx_ListBuilder_New(HPyContext *ctx, HPy_ssize_t size) {
   HPyListBuilder builder = {0};
@@ -142,48 +155,63 @@ HPyAPI_IMPL HPyListBuilder ctx_ListBuilder_New(HPyContext *ctx, HPy_ssize_t size
   return builder;
 }
 
-/* From now on the list is hidden and of the length that it is going to have, and every item is set or
- * NULL. */
-static void settle(PyListObject *list) {
-  Py_ssize_t set = Py_SIZE(list);
-  if (set != kOutOfTurn) {
-    PyObject_GC_UnTrack(list);
-    for (; set < list->allocated; set++) list->ob_item[set] = NULL;
-  }
-  Py_SET_SIZE(list, list->allocated);
+/* What was in the list is then in `aside`, and the reverse. */
+static void exchange(PyListObject *list, Aside *aside) {
+  PyObject **items = list->ob_item;
+  Py_ssize_t size = Py_SIZE(list);
+  list->ob_item = aside->items;
+  list->allocated = aside->size;
+  Py_SET_SIZE(list, aside->size);
+  aside->items = items;
+  aside->size = size;
 }
 
 _HPy_COLD void _HPyListBuilder_SetOutOfTurn(HPyContext *ctx, HPyListBuilder builder,
                                             Py_ssize_t index, HPy h_item) {
   PyListObject *list = (PyListObject *)builder._lst;
+  Aside *aside;
   (void)ctx;
   if (list == NULL) return;
-  settle(list);
-  Py_SET_SIZE(list, kOutOfTurn);
-  set((PyObject *)list, list->ob_item, list->allocated, index, _h2py(h_item));
+  aside = aside_of((PyObject *)list);
+  if (aside == NULL) return;
+  if (!aside->is_out_of_turn) {
+    Py_ssize_t size = list->allocated;
+    exchange(list, aside);
+    while (aside->size < size) aside->items[aside->size++] = NULL;
+    aside->is_out_of_turn = 1;
+  }
+  if (!set(aside->items, aside->size, index, _h2py(h_item))) refuse(aside, index);
 }
 
-_HPy_COLD static int settle_and_check(PyListObject *list) {
-  if (list == NULL) return check(NULL, NULL, 0, "");
-  settle(list);
-  return check((PyObject *)list, list->ob_item, Py_SIZE(list), "HPyListBuilder_Build");
+/* Whether the list may be handed out; otherwise it is dropped and an exception is set. */
+_HPy_COLD static int finish(PyListObject *list) {
+  const char *function = "HPyListBuilder_Build";
+  Aside *aside = take_aside((PyObject *)list);
+  int good;
+  if (aside == NULL) {
+    good = check(NULL, list->ob_item, Py_SIZE(list), list->allocated, function);
+  } else {
+    good = check(aside, aside->items, aside->size, aside->size, function);
+    if (good) exchange(list, aside);
+    free_aside(aside);
+  }
+  if (!good) Py_DECREF(list);
+  return good;
 }
 
 HPyAPI_IMPL HPy ctx_ListBuilder_Build(HPyContext *ctx, HPyListBuilder builder) {
   PyListObject *list = (PyListObject *)builder._lst;
   (void)ctx;
-  if (list == NULL || Py_SIZE(list) != list->allocated || notes != NULL || note_was_lost) {
-    if (!settle_and_check(list)) return HPy_NULL;
-    PyObject_GC_Track(list);
+  if (list == NULL) return fail_without_builder();
+  if (Py_SIZE(list) != list->allocated || asides != NULL || aside_was_lost) {
+    if (!finish(list)) return HPy_NULL;
   }
   return _py2h((PyObject *)list);
 }
 
 HPyAPI_IMPL void ctx_ListBuilder_Cancel(HPyContext *ctx, HPyListBuilder builder) {
-  PyListObject *list = (PyListObject *)builder._lst;
   (void)ctx;
-  if (list != NULL) settle(list);
-  drop((PyObject *)list);
+  drop((PyObject *)builder._lst);
 }
 
 HPyAPI_IMPL HPyTupleBuilder ctx_TupleBuilder_New(HPyContext *ctx, HPy_ssize_t size) {
@@ -205,27 +233,33 @@ HPyAPI_IMPL void ctx_TupleBuilder_Set(HPyContext *ctx, HPyTupleBuilder builder, 
   PyObject *tuple = (PyObject *)builder._tup;
   (void)ctx;
   if (tuple == NULL) return;
-  if (!PyTuple_CheckExact(tuple)) {
-    set(tuple, NULL, 0, index, _h2py(h_item));
-    return;
+  if (!PyTuple_CheckExact(tuple) ||
+      !set(((PyTupleObject *)tuple)->ob_item, PyTuple_GET_SIZE(tuple), index, _h2py(h_item))) {
+    refuse(aside_of(tuple), index);
   }
-  set(tuple, ((PyTupleObject *)tuple)->ob_item, PyTuple_GET_SIZE(tuple), index, _h2py(h_item));
 }
 
 HPyAPI_IMPL HPy ctx_TupleBuilder_Build(HPyContext *ctx, HPyTupleBuilder builder) {
   PyObject *tuple = (PyObject *)builder._tup;
+  const int is_empty = tuple != NULL && !PyTuple_CheckExact(tuple);
+  Aside *aside;
+  int good;
   (void)ctx;
-  if (tuple == NULL || !PyTuple_CheckExact(tuple)) {
-    if (!check(tuple, NULL, 0, "HPyTupleBuilder_Build")) return HPy_NULL;
-    Py_DECREF(tuple);
-    return _py2h(PyTuple_New(0));
+  if (tuple == NULL) return fail_without_builder();
+  aside = asides == NULL ? NULL : take_aside(tuple);
+  if (is_empty) {
+    good = check(aside, NULL, 0, 0, "HPyTupleBuilder_Build");
+  } else {
+    const Py_ssize_t size = PyTuple_GET_SIZE(tuple);
+    good = check(aside, ((PyTupleObject *)tuple)->ob_item, size, size, "HPyTupleBuilder_Build");
   }
-  if (!check(tuple, ((PyTupleObject *)tuple)->ob_item, PyTuple_GET_SIZE(tuple),
-             "HPyTupleBuilder_Build")) {
-    return HPy_NULL;
+  free_aside(aside);
+  if (good && !is_empty) {
+    PyObject_GC_Track(tuple);
+    return _py2h(tuple);
   }
-  PyObject_GC_Track(tuple);
-  return _py2h(tuple);
+  Py_DECREF(tuple);
+  return good ? _py2h(PyTuple_New(0)) : HPy_NULL;
 }
 
 HPyAPI_IMPL void ctx_TupleBuilder_Cancel(HPyContext *ctx, HPyTupleBuilder builder) {
