@@ -182,10 +182,17 @@ F As(HPyCFunction function) {
   HandleTable& table = state.table;
   Slot* const slot = table.Resolve(result);
   if (call.attention || slot == nullptr || !slot->is_plain() || slot->wears_out() ||
-      !call.log.IsLast(result) || state.keeps_closed() || call.has_exception()) [[unlikely]] {
+      state.keeps_closed() || call.has_exception()) [[unlikely]] {
     return CheckAndTake(state, call, result, silent);
   }
-  call.open--;  // the log is not needed any more
+  // The log is not needed any more.
+  if (call.log.IsLast(result)) [[likely]] {
+    call.open--;
+  } else if (table.is_of_newest(*slot)) {
+    State::CountClosedEarlier(*slot, call);
+  } else {
+    return CheckAndTake(state, call, result, silent);
+  }
   const HPy taken = slot->wrapped();
   table.CloseNewest(slot, stacktrace::kNoStack, Ending::kReturned);
   if (table.must_forget()) [[unlikely]] {
