@@ -310,7 +310,7 @@ TEST_P(EachGuard, AdaptiveRevokesInBatchesWhatWasAlwaysRight) {
   EXPECT_FALSE(Reads(other));
 }
 
-// Locked memory can have no guard markers (and the kernel says so).
+// A copy in memory that the program has locked is taken away like any other.
 TEST_P(EachGuard, LockedMemory) {
   Buffers buffers(0, GetParam());
   const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
