@@ -20,3 +20,7 @@ foreach(_room stacktrace handles leakdetector debug_ctx)
   add_test(NAME ${_room} COMMAND ${_room}_tests)
   set_tests_properties(${_room} PROPERTIES TIMEOUT 300)
 endforeach()
+
+# Once more in a process that starts no thread before.
+add_test(NAME handles_alone COMMAND handles_tests "--gtest_filter=Alone.*:*EachGuard*")
+set_tests_properties(handles_alone PROPERTIES TIMEOUT 300)

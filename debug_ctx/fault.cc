@@ -92,10 +92,18 @@ State* Find(uintptr_t address, handles::Located* located) {
   return nullptr;
 }
 
+#ifdef SEGV_PKUERR
+bool IsKeyFault(const siginfo_t& info) {
+  return info.si_signo == SIGSEGV && info.si_code == SEGV_PKUERR;
+}
+#else
+bool IsKeyFault(const siginfo_t&) { return false; }
+#endif
+
 bool IsFault(const siginfo_t& info) {
   return (info.si_signo == SIGSEGV &&
           (info.si_code == SEGV_MAPERR || info.si_code == SEGV_ACCERR)) ||
-         (info.si_signo == SIGBUS && info.si_code == BUS_ADRERR);
+         IsKeyFault(info) || (info.si_signo == SIGBUS && info.si_code == BUS_ADRERR);
 }
 
 void OnFault(int signal, siginfo_t* info, void* context);
@@ -278,7 +286,10 @@ void OnFault(int signal, siginfo_t* info, void* context) {
   const auto address = reinterpret_cast<uintptr_t>(info->si_addr);
   handles::Located located;
   State* const state = IsFault(*info) ? Find(address, &located) : nullptr;
-  if (state != nullptr) {
+  if (state != nullptr && IsKeyFault(*info) && AccessOf(context) != Access::kWrite &&
+      state->buffers.Share(address)) {
+    // Nobody's mistake: a signal handler, or a thread that the C library does not know of.
+  } else if (state != nullptr) {
     ReportOurs(state, located, address, context);
     // The access is tried again, and ends the process by SIGSEGV also where memory lies beyond the end
     // of its file, which alone would be SIGBUS.

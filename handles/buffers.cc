@@ -100,20 +100,23 @@ Buffers::~Buffers() {
 void Buffers::set_guard(Guard guard) {
   const std::lock_guard<std::mutex> lock(mutex_);
   guard_ = guard;
+  if (pool_ == nullptr) return;
   // Until now none was trusted, so none is pending; from now on none may be.
-  if (pool_ != nullptr) pool_->Flush();
+  pool_->Flush();
+  pool_->set_keys(guard == Guard::kStrict);
 }
 
 void Buffers::set_closed_max(size_t bytes) {
   const std::lock_guard<std::mutex> lock(mutex_);
   closed_max_ = bytes;
-  if (pool_ != nullptr) pool_->set_closed_max(bytes / (2 * page_size_));
+  if (pool_ != nullptr) pool_->set_closed_max(bytes / pool_->slot_bytes());
 }
 
 bool Buffers::GiveFromPool(const char* data, size_t size, const BufferStory& story, Buffer* out) {
   if (pool_ == nullptr) {
     pool_ = std::make_unique<PagePool>(max_pool_slots_, method_);
-    pool_->set_closed_max(closed_max_ / (2 * page_size_));
+    pool_->set_closed_max(closed_max_ / pool_->slot_bytes());
+    pool_->set_keys(guard_ == Guard::kStrict);
     published_pool_.store(pool_.get(), std::memory_order_release);
   }
   const uint64_t batches = pool_->armed_batches();
@@ -287,7 +290,7 @@ bool Buffers::Revoke(uint32_t slot, const BufferEnd& end, size_t limit, bool lat
         Poison(pool_->writable(buffer.number) + page_size_ - buffer.size, buffer.size);
         if (pool_->pending() >= kAdaptiveBatch) pool_->Flush();
       } else if (later) {
-        flush_needed_ = true;
+        flush_needed_ = pool_->pending() != 0;
       } else {
         pool_->Flush();
       }
@@ -362,6 +365,13 @@ void Buffers::Free(const Buffer& buffer) {
   }
 }
 
+bool Buffers::Share(uintptr_t address) const {
+  const PagePool* const pool = published_pool_.load(std::memory_order_acquire);
+  bool in_guard = false;
+  const uint32_t number = pool == nullptr ? PagePool::kNone : pool->Locate(address, &in_guard);
+  return number != PagePool::kNone && !in_guard && pool->Share(number);
+}
+
 bool Buffers::Locate(uintptr_t address, Located* located) const {
   located->page_size = page_size_;
   located->page = reinterpret_cast<void*>(address & ~(page_size_ - 1));
@@ -372,7 +382,7 @@ bool Buffers::Locate(uintptr_t address, Located* located) const {
       const PagePool::Slot& slot = pool->at(number);
       if (slot.story.size == 0) return false;  // never handed out
       located->story = slot.story;
-      located->open = slot.state.load(std::memory_order_relaxed) == PagePool::SlotState::kOpen;
+      located->open = slot.is_open();
       located->beyond = in_guard;
       located->data =
           reinterpret_cast<uintptr_t>(pool->readable(number)) + page_size_ - slot.story.size;

@@ -86,6 +86,9 @@ class Buffers {
   // What an address belongs to; false when to nothing of ours. Takes no lock and allocates nothing:
   // for a fault handler, on any thread.
   bool Locate(uintptr_t address, Located* located) const;
+  // A protection key refused somebody a read who may read: an open copy is everyone's from now on.
+  // False when that was not the reason. As safe as Locate().
+  bool Share(uintptr_t address) const;
 
   // How many copies had to go to the heap because no pages were left.
   uint64_t exhausted() const { return exhausted_; }

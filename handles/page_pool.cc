@@ -2,6 +2,7 @@
 #include "handles/page_pool.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -18,6 +19,8 @@
 namespace hpy::handles {
 
 namespace {
+
+using State = PagePool::SlotState;
 
 constexpr uint32_t kMinSlots = 2 * PagePool::kBatch;
 constexpr unsigned char kPoison[] = {0xBA, 0xD0, 0xDA, 0x7A};
@@ -90,7 +93,7 @@ bool PagePool::InstallGuards(const Arena& arena, int fd) {
     bool good = true;
     for (uint32_t i = 0; i < kArenaSlots && good; i++) {
       char* guard = arena.readable + Offset(i) + page_size_;
-      good = madvise(guard, page_size_, MADV_GUARD_INSTALL) == 0;
+      good = madvise(guard, slot_bytes() - page_size_, MADV_GUARD_INSTALL) == 0;
     }
     if (good) method_ = GuardMethod::kMarkers;
     if (good || method_ == GuardMethod::kMarkers) return good;
@@ -99,7 +102,8 @@ bool PagePool::InstallGuards(const Arena& arena, int fd) {
   for (uint32_t i = 0; i < kArenaSlots; i++) {
     char* guard = arena.readable + Offset(i) + page_size_;
     const off_t beyond = static_cast<off_t>(arena_bytes() + Offset(i));
-    if (mmap(guard, page_size_, PROT_NONE, MAP_SHARED | MAP_FIXED, fd, beyond) == MAP_FAILED) {
+    if (mmap(guard, slot_bytes() - page_size_, PROT_NONE, MAP_SHARED | MAP_FIXED, fd, beyond) ==
+        MAP_FAILED) {
       return false;
     }
   }
@@ -126,6 +130,7 @@ bool PagePool::Map(Arena* arena) {
   arena->readable = mapped.readable;
   arena->writable = mapped.writable;
   arena->stale = false;
+  for (uint32_t i = 0; again && i < kArenaSlots; i++) arena->slots[i].key = ProtectionKeys::kNone;
   return true;
 }
 
@@ -151,32 +156,61 @@ bool PagePool::Grow() {
 
 bool PagePool::Protect(uint32_t first, uint32_t count, int protection) {
   calls_++;
-  return mprotect(const_cast<char*>(readable(first)), size_t{count} * 2 * page_size_, protection) ==
-         0;
+  return mprotect(const_cast<char*>(readable(first)), count * slot_bytes(), protection) == 0;
+}
+
+bool PagePool::ProtectRuns(uint32_t first, uint32_t count, State from, int protection, State to) {
+  const uint32_t end = first + count;
+  bool any = false;
+  for (uint32_t slot = first; slot < end;) {
+    uint32_t run = 0;
+    while (slot + run < end && at(slot + run).state == from) run++;
+    if (run != 0 && Protect(slot, run, protection)) {
+      any = true;
+      for (uint32_t i = 0; i < run; i++) at(slot + i).state = to;
+    }
+    slot += run + 1;
+  }
+  return any;
+}
+
+// Neighbours get different keys, the same ones in every round. A slot that the kernel gives none (it
+// takes a mapping) goes without.
+void PagePool::GiveKeys(uint32_t first, uint32_t count) {
+  for (uint32_t slot = first; slot < first + count; slot++) {
+    if (at(slot).key != ProtectionKeys::kNone || at(slot).state != State::kRevoked) continue;
+    const int key = static_cast<int>(slot % static_cast<uint32_t>(keys_.count()));
+    calls_++;
+    if (!keys_.Protect(const_cast<char*>(readable(slot)), slot_bytes(), PROT_NONE, key)) return;
+    at(slot).key = static_cast<int8_t>(key);
+  }
+}
+
+void PagePool::TakeKeys(uint32_t first, uint32_t count) {
+  for (uint32_t slot = first; slot < first + count; slot++) {
+    if (at(slot).key == ProtectionKeys::kNone || at(slot).state != State::kRevoked) continue;
+    calls_++;
+    if (keys_.Protect(const_cast<char*>(readable(slot)), slot_bytes(), PROT_NONE,
+                      ProtectionKeys::kNone)) {
+      at(slot).key = ProtectionKeys::kNone;
+    } else {
+      at(slot).state = State::kClosed;  // inaccessible, and of no use
+    }
+  }
 }
 
 // Makes the slots of a batch accessible that are nobody's.
 bool PagePool::Arm(uint32_t first) {
   if (arena(first).stale && !Map(&arena(first))) return false;
-  const uint32_t end = first + kBatch;
-  bool any = false;
-  for (uint32_t slot = first; slot < end;) {
-    uint32_t count = 0;
-    while (slot + count < end && at(slot + count).state == SlotState::kRevoked) count++;
-    if (count == 0) {
-      slot++;
-      continue;
-    }
-    if (Protect(slot, count, PROT_READ)) {
-      any = true;
-      for (uint32_t i = 0; i < count; i++) at(slot + i).state = SlotState::kArmed;
-    }
-    slot += count;
+  if (UsesKeys()) {
+    GiveKeys(first, kBatch);
+  } else {
+    TakeKeys(first, kBatch);
   }
   next_ = first;
-  batch_end_ = end;
+  batch_end_ = first + kBatch;
   armed_batches_++;
-  return any;
+  return ProtectRuns(first, kBatch, State::kRevoked, PROT_READ, State::kArmed);
 }
 
 bool PagePool::ArmNextBatch() {
@@ -192,19 +226,42 @@ bool PagePool::ArmNextBatch() {
     if (recycle_ >= (tried < ring ? ring : batches)) recycle_ = 0;
     const uint32_t first = recycle_++ * kBatch;
     uint32_t free = 0;
-    for (uint32_t i = 0; i < kBatch; i++) free += at(first + i).state == SlotState::kRevoked;
+    for (uint32_t i = 0; i < kBatch; i++) free += at(first + i).state == State::kRevoked;
     if (free != 0 && Arm(first)) return true;
   }
   return Grow();
 }
 
+// Slots of a key that were closed are taken away before another slot makes it accessible again.
+bool PagePool::AdmitKey(int key) {
+  if (!UsesKeys()) return false;
+  if ((hidden_ >> key & 1) != 0) RevokePending();
+  users_[key]++;
+  keys_.Admit(key);
+  return true;
+}
+
+// An open slot with this key is closed. True when its key hides it from now on.
+bool PagePool::LeaveKey(int key, bool shared) {
+  if (--users_[key] != 0 || shared || !UsesKeys()) return false;
+  hidden_ |= uint32_t{1} << key;
+  keys_.Refuse(key);
+  return true;
+}
+
 uint32_t PagePool::Take() {
   if (disabled_) return kNone;
+  if (keys_wanted_) keys_.Allocate();
   for (;;) {
     while (next_ < batch_end_) {
       const uint32_t slot = next_++;
-      if (at(slot).state != SlotState::kArmed) continue;
-      at(slot).state = SlotState::kOpen;
+      if (at(slot).state != State::kArmed) continue;
+      if (at(slot).key != ProtectionKeys::kNone && !AdmitKey(at(slot).key)) {
+        // Armed when this thread was alone.
+        ProtectRuns(slot, 1, State::kArmed, PROT_NONE, State::kRevoked);
+        continue;
+      }
+      at(slot).state = State::kOpen;
       open_++;
       return slot;
     }
@@ -212,20 +269,44 @@ uint32_t PagePool::Take() {
   }
 }
 
+bool PagePool::Share(uint32_t slot) const {
+  Slot& shared = at(slot);
+  if (shared.key == ProtectionKeys::kNone) return false;
+  State was = State::kOpen;
+  if (!shared.state.compare_exchange_strong(was, State::kSharing)) {
+    return was == State::kSharing || was == State::kShared;  // another thread was faster
+  }
+  const bool good = keys_.Protect(const_cast<char*>(readable(slot)), slot_bytes(), PROT_READ,
+                                  ProtectionKeys::kNone);
+  shared.state = good ? State::kShared : State::kOpen;
+  return good;
+}
+
 void PagePool::Close(uint32_t slot) {
-  at(slot).state = SlotState::kClosed;
+  Slot& closed = at(slot);
   open_--;
-  if (pending_count_ == kMaxPending) Flush();
+  bool is_hidden = false;
+  if (closed.key != ProtectionKeys::kNone) {
+    State was = closed.state;
+    while (was == State::kSharing || !closed.state.compare_exchange_weak(was, State::kClosed)) {
+      sched_yield();
+      was = closed.state;
+    }
+    is_hidden = LeaveKey(closed.key, was == State::kShared);
+    if (was == State::kShared) closed.key = ProtectionKeys::kNone;
+  }
+  closed.state = State::kClosed;
+  if (pending_count_ == kMaxPending) RevokePending();
   if (pending_count_ == kMaxPending) {
     // The kernel refuses more mappings: this one stays readable, and is not used again.
     Poison(writable(slot), page_size_);
     return;
   }
   pending_[pending_count_++] = slot;
+  if (!is_hidden) pending_readable_++;
 }
 
-bool PagePool::Flush() {
-  if (pending_count_ == 0) return true;
+bool PagePool::RevokePending() {
   if (pending_count_ > 1) std::sort(pending_, pending_ + pending_count_);
   size_t refused = 0;
   for (size_t i = 0; i < pending_count_;) {
@@ -238,7 +319,7 @@ bool PagePool::Flush() {
     const bool revoked = Protect(first, count, PROT_NONE);
     for (uint32_t n = 0; n < count; n++) {
       if (revoked) {
-        at(first + n).state = SlotState::kRevoked;
+        at(first + n).state = State::kRevoked;
       } else {
         Poison(writable(first + n), page_size_);
         pending_[refused++] = first + n;
@@ -246,7 +327,8 @@ bool PagePool::Flush() {
     }
     i += count;
   }
-  pending_count_ = refused;
+  pending_count_ = pending_readable_ = refused;
+  hidden_ = 0;
   return refused == 0;
 }
 
@@ -256,8 +338,8 @@ uint32_t PagePool::Locate(uintptr_t address, bool* in_guard) const {
     const uintptr_t offset = address - reinterpret_cast<uintptr_t>(arenas_[i].readable);
     if (offset >= arena_bytes()) continue;
     const size_t page = offset / page_size_;
-    *in_guard = page % 2 != 0;
-    return i * kArenaSlots + static_cast<uint32_t>(page / 2);
+    *in_guard = page % kSlotPages != 0;
+    return i * kArenaSlots + static_cast<uint32_t>(page / kSlotPages);
   }
   return kNone;
 }
@@ -271,7 +353,7 @@ void PagePool::PrepareFork() {
   snapshot_bytes_ = bytes;
   char* to = snapshot_;
   for (uint32_t slot = 0; slot < made_; slot++) {
-    if (at(slot).state != SlotState::kOpen) continue;
+    if (!at(slot).is_open()) continue;
     // Only the bytes of the buffer: what lies before them in the page means nothing.
     const size_t size = std::min<size_t>(at(slot).story.size, page_size_);
     std::memcpy(to + page_size_ - size, writable(slot) + page_size_ - size, size);
@@ -301,11 +383,11 @@ bool PagePool::AfterForkInChild() {
     bool mapped = false;
     for (uint32_t n = 0; n < kArenaSlots; n++) {
       const uint32_t slot = i * kArenaSlots + n;
-      SlotState state = at(slot).state;
-      if (state != SlotState::kOpen) {
-        at(slot).state = SlotState::kRevoked;
+      if (!at(slot).is_open()) {
+        at(slot).state = State::kRevoked;
         continue;
       }
+      at(slot).state = State::kOpen;
       if (!mapped && !Map(&arena)) {
         good = false;
         break;
@@ -315,13 +397,8 @@ bool PagePool::AfterForkInChild() {
       std::memcpy(writable(slot) + page_size_ - size, from + page_size_ - size, size);
       from += page_size_;
     }
-    for (uint32_t n = 0; mapped && good && n < kArenaSlots;) {
-      uint32_t count = 0;
-      while (n + count < kArenaSlots && at(i * kArenaSlots + n + count).state == SlotState::kOpen) {
-        count++;
-      }
-      if (count != 0) good = Protect(i * kArenaSlots + n, count, PROT_READ);
-      n += count + 1;
+    if (mapped && good) {
+      good = ProtectRuns(i * kArenaSlots, kArenaSlots, State::kOpen, PROT_READ, State::kOpen);
     }
     // Closed buffers of the parent stay what they are: inaccessible, with their story.
     if (!mapped) {
@@ -331,7 +408,9 @@ bool PagePool::AfterForkInChild() {
   }
   AfterForkInParent();
   next_ = batch_end_ = 0;
-  pending_count_ = 0;
+  pending_count_ = pending_readable_ = 0;
+  std::fill(std::begin(users_), std::end(users_), 0);
+  hidden_ = 0;
   disabled_ = !good;
   return good;
 }

@@ -97,8 +97,9 @@ std::string HandlerOf(int signal) {
 }
 
 // What guards memory behind pointers here, tried with a buffer of its own.
-std::string GuardOfMemory() {
+std::string GuardOfMemory(handles::Guard guard) {
   handles::Buffers buffers;
+  if (guard != handles::Guard::kHeap) buffers.set_guard(guard);
   errno = 0;
   if (buffers.Give(0, "", 0) == nullptr || buffers.IsOnHeap(0)) {
     rlimit files{}, space{};
@@ -112,19 +113,23 @@ std::string GuardOfMemory() {
   }
   const handles::PagePool& pool = *buffers.pool();
   const bool markers = pool.method() == handles::GuardMethod::kMarkers;
+  const std::string keys =
+      pool.keys() == 0 ? "" : " and " + std::to_string(pool.keys()) + " protection keys";
   return "pages with " +
          std::string(markers ? "guard markers (madvise)" : "guards beyond the end of a file") +
-         ", for up to " + std::to_string(pool.max_slots()) + " small copies";
+         keys + ", for up to " + std::to_string(pool.max_slots()) + " small copies";
 }
 
 }  // namespace
 
 PyObject* Doctor(PyObject*, PyObject*) {
-  if (DebugState::OfInterpreter() == nullptr) return nullptr;
+  const DebugState* const debug = DebugState::OfInterpreter();
+  if (debug == nullptr) return nullptr;
+  const handles::Guard guard = debug->state.buffers.guard();
   PyObject* captures = MeasureCaptures();
   if (captures == nullptr) return nullptr;
   return Py_BuildValue("{s:N,s:s,s:{s:s,s:s}}", "captures", captures, "guard",
-                       GuardOfMemory().c_str(), "fault_handlers", "SIGSEGV",
+                       GuardOfMemory(guard).c_str(), "fault_handlers", "SIGSEGV",
                        HandlerOf(SIGSEGV).c_str(), "SIGBUS", HandlerOf(SIGBUS).c_str());
 }
 

@@ -78,13 +78,16 @@ def test_what_guards_memory(run_python: PythonRunner, guard: str) -> None:
     found = re.search(
         rf"^  guard: {guard}, pages with "
         r"(guard markers \(madvise\)|guards beyond the end of a file)"
+        r"( and (?:[4-9]|1[0-2]) protection keys)?"
         r", for up to (\d+) small copies$",
         done.stdout,
         re.M,
     )
     assert found is not None, done.stdout
+    has_keys = re.search(r"^flags.* ospke( |$)", Path("/proc/cpuinfo").read_text(), re.M)
+    assert (found[2] is not None) == (guard == "strict" and has_keys is not None)
     limit = int(Path("/proc/sys/vm/max_map_count").read_text())
-    assert 0 < int(found[2]) <= limit // 4
+    assert 0 < int(found[3]) <= limit // 4
 
 
 def test_nothing_guards_memory(run_python: PythonRunner) -> None:

@@ -177,6 +177,39 @@ def test_thread_that_python_does_not_know(case: Case) -> None:
     assert found["function"] is None
 
 
+@guard
+def test_in_a_process_that_has_had_threads(case: Case, guard: str) -> None:
+    """Protection keys are for a thread that is alone: without them it is found as well."""
+    code = "import threading\nt = threading.Thread()\nt.start()\nt.join()\n"
+    _, found = case.fault(
+        code + "mytest.right('hello', 500)\nmytest.after('hello', 0, 0)",
+        "buffer-after-close",
+        HPY_DEBUG_GUARD=guard,
+    )
+    assert lines(found["at"]) == [line("reads"), line("touches after")]
+
+
+@guard
+@pytest.mark.parametrize("warm", [0, 1, 11, 12, 13, 40], ids="after {} others".format)
+def test_after_others_were_closed(case: Case, guard: str, warm: int) -> None:
+    case.fault(
+        f"mytest.keep('hello', 0)\nmytest.right('hello', {warm})\nmytest.touch_kept(0)",
+        "buffer-after-close",
+        HPY_DEBUG_GUARD=guard,
+    )
+
+
+@guard
+def test_signal_handler(case: Case, guard: str) -> None:
+    """It may read what is open, though the kernel takes protection keys away from it."""
+    done, found = case("mytest.in_handler('hello', 0)", HPY_DEBUG_GUARD=guard)
+    assert (done.returncode, done.stderr, found) == (0, "", [])
+    _, wrong = case.fault(
+        "mytest.in_handler('hello', 1)", "buffer-after-close", HPY_DEBUG_GUARD=guard
+    )
+    assert lines(wrong["at"])[:2] == [line("reads"), line("touches in a handler")]
+
+
 def test_without_the_interpreter(case: Case) -> None:
     code = "mytest.keep('hello', 0)\nmytest.touch_outside()"
     _, found = case.fault(code, "buffer-after-close")

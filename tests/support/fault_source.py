@@ -174,6 +174,29 @@ static HPy handle_impl(HPyContext *ctx, HPy self)
     return HPy_Dup(ctx, ctx->h_None);
 }
 
+/* in_handler(obj, after): a signal handler reads it while it is open, or after that. */
+static void on_user(int sig)
+{
+    touch(kept, 0);  /* touches in a handler */
+}
+
+HPyDef_METH(in_handler, "in_handler", HPyFunc_VARARGS)
+static HPy in_handler_impl(HPyContext *ctx, HPy self, const HPy *args, size_t nargs)
+{
+    long i, after = HPyLong_AsLong(ctx, args[1]);
+    signal(SIGUSR1, on_user);
+    for (i = 0; i < 50; i++) {
+        HPy h = HPy_Dup(ctx, args[0]);
+        kept = text_of(ctx, h, 0);
+        raise(SIGUSR1);
+        touch(kept, 0);
+        HPy_Close(ctx, h);
+    }
+    if (after)
+        raise(SIGUSR1);
+    return HPy_Dup(ctx, ctx->h_None);
+}
+
 HPyDef_METH(raise_segv, "raise_segv", HPyFunc_NOARGS)
 static HPy raise_segv_impl(HPyContext *ctx, HPy self)
 {
