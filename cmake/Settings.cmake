@@ -43,6 +43,10 @@ add_compile_options(-fomit-frame-pointer)
 # Two words that are stored one after the other are in two registers: putting them into one of a vector
 # first takes longer than it saves.
 add_compile_options(-fno-tree-slp-vectorize)
+if(NOT APPLE)
+  # CPython's functions are called through the table of addresses at once, not by a jump to a jump.
+  add_compile_options(-fno-plt)
+endif()
 
 if(HPY_SANITIZE)
   string(REPLACE ";" "," _sanitize "${HPY_SANITIZE}")

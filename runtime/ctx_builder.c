@@ -28,8 +28,9 @@ typedef struct Aside {
 
 static Aside *asides;
 
-/* Without memory for it nothing can be kept aside, but that must not be lost either. */
-static int aside_was_lost;
+/* Without memory for it nothing can be kept aside, but that must not be forgotten: until it is told,
+ * this one, which is of no sequence, stands among them. */
+static Aside lost;
 
 static Aside *take_aside(PyObject *sequence) {
   Aside **link;
@@ -49,7 +50,9 @@ static Aside *aside_of(PyObject *sequence) {
   if (aside == NULL) {
     aside = (Aside *)PyMem_Calloc(1, sizeof(Aside));
     if (aside == NULL) {
-      aside_was_lost = 1;
+      take_aside(NULL);
+      lost.next = asides;
+      asides = &lost;
       return NULL;
     }
     aside->sequence = sequence;
@@ -111,8 +114,7 @@ static int check(const Aside *aside, PyObject **items, Py_ssize_t filled, Py_ssi
                  function, aside->refused, size);
     return 0;
   }
-  if (aside_was_lost) {
-    aside_was_lost = 0;
+  if (asides != NULL && take_aside(NULL) != NULL) {
     PyErr_NoMemory();
     return 0;
   }
@@ -135,22 +137,21 @@ static HPy fail_without_builder(void) {
 HPyAPI_IMPL HPyListBuilder ctx_ListBuilder_New(HPyContext *ctx, HPy_ssize_t size) {
   HPyListBuilder builder = {0};
   PyListObject *list;
+  PyObject **items;
   (void)ctx;
-  if (size < 0) return builder;
+  if ((size_t)size > PY_SSIZE_T_MAX / sizeof(PyObject *)) return builder; /* negative, too */
   list = (PyListObject *)PyList_New(0);
   if (list == NULL) {
     PyErr_Clear(); /* Build on the null builder raises MemoryError */
     return builder;
   }
-  if (size > 0) {
-    list->ob_item = PyMem_New(PyObject *, size);
-    list->allocated = size;
-    if (list->ob_item == NULL) {
-      list->allocated = 0;
-      Py_DECREF(list);
-      return builder;
-    }
+  items = (PyObject **)PyMem_Malloc((size_t)size * sizeof(PyObject *));
+  if (items == NULL) {
+    Py_DECREF(list);
+    return builder;
   }
+  list->ob_item = items;
+  list->allocated = size;
   builder._lst = (intptr_t)list;
   return builder;
 }
@@ -183,11 +184,13 @@ _HPy_COLD void _HPyListBuilder_SetOutOfTurn(HPyContext *ctx, HPyListBuilder buil
   if (!set(aside->items, aside->size, index, _h2py(h_item))) refuse(aside, index);
 }
 
-/* Whether the list may be handed out; otherwise it is dropped and an exception is set. */
-_HPy_COLD static int finish(PyListObject *list) {
+/* Build, where anything may be wrong. */
+_HPy_COLD static HPy build_with_care(PyListObject *list) {
   const char *function = "HPyListBuilder_Build";
-  Aside *aside = take_aside((PyObject *)list);
+  Aside *aside;
   int good;
+  if (list == NULL) return fail_without_builder();
+  aside = take_aside((PyObject *)list);
   if (aside == NULL) {
     good = check(NULL, list->ob_item, Py_SIZE(list), list->allocated, function);
   } else {
@@ -195,16 +198,16 @@ _HPy_COLD static int finish(PyListObject *list) {
     if (good) exchange(list, aside);
     free_aside(aside);
   }
-  if (!good) Py_DECREF(list);
-  return good;
+  if (good) return _py2h((PyObject *)list);
+  Py_DECREF(list);
+  return HPy_NULL;
 }
 
 HPyAPI_IMPL HPy ctx_ListBuilder_Build(HPyContext *ctx, HPyListBuilder builder) {
   PyListObject *list = (PyListObject *)builder._lst;
   (void)ctx;
-  if (list == NULL) return fail_without_builder();
-  if (Py_SIZE(list) != list->allocated || asides != NULL || aside_was_lost) {
-    if (!finish(list)) return HPy_NULL;
+  if (list == NULL || Py_SIZE(list) != list->allocated || asides != NULL) {
+    return build_with_care(list);
   }
   return _py2h((PyObject *)list);
 }

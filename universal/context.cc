@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "hpy/abi/columns.h"
 #include "runtime/ctx_internal.h"
@@ -47,6 +48,13 @@ inline int FirstIllegalNull(Args... args) {
   return found;
 }
 
+// Whether a null handle in one of the arguments is refused.
+template <unsigned kNullable, typename... Args>
+constexpr bool RefusesAny() {
+  unsigned position = 0;
+  return ((++position, std::is_same_v<Args, HPy> && (kNullable & (1U << position)) == 0) || ...);
+}
+
 template <typename Row, typename Function>
 struct Entry;
 
@@ -59,6 +67,14 @@ struct Entry<Row, Result (*)(HPyContext*, Args...)> {
     }
     return Row::Implementation(ctx, args...);
   }
+  // A row that refuses nothing is the function of ours that implements it.
+  static constexpr auto Address() {
+    if constexpr (Row::kOwn != nullptr && !RefusesAny<Row::kNullable, Args...>()) {
+      return Row::kOwn;
+    } else {
+      return &Call;
+    }
+  }
 };
 
 // The column `impl` as an expression. A row without one does not compile, and an OWN one whose
@@ -68,6 +84,8 @@ struct Entry<Row, Result (*)(HPyContext*, Args...)> {
 #define HPY_EXPRESSION_C(expression) (expression) HPY_SWALLOW
 #define HPY_SWALLOW(member, args)
 #define HPY_EXPRESSION_OWN(member, args) ::member args
+#define HPY_OWN_C(expression) nullptr HPY_SWALLOW
+#define HPY_OWN_OWN(member, args) &::member
 
 // One struct for each row. `ctx` and other parameters are unused in some.
 #define HPY_FUNC(index, member, name, ret, params, args, api, nullable, observed, raises, error, \
@@ -78,6 +96,7 @@ struct Entry<Row, Result (*)(HPyContext*, Args...)> {
     static HPy Raises(HPyContext* context) { return context->raises; }                           \
     static ret Refused() { return columns::ErrorValue<ret>(HPY_VALUE_##error); }                 \
     static inline ret Implementation params { return HPY_EXPRESSION_##impl(member, args); }      \
+    static constexpr decltype(HPyContext::member) kOwn = HPY_OWN_##impl(member, args);           \
   };
 #define HPY_PROC(index, member, name, params, args, api, nullable, observed, raises, impl) \
   struct Row_##member {                                                                    \
@@ -86,6 +105,7 @@ struct Entry<Row, Result (*)(HPyContext*, Args...)> {
     static HPy Raises(HPyContext* context) { return context->raises; }                     \
     static void Refused() {}                                                               \
     static inline void Implementation params { HPY_EXPRESSION_##impl(member, args); }      \
+    static constexpr decltype(HPyContext::member) kOwn = HPY_OWN_##impl(member, args);     \
   };
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-parameter"
@@ -100,9 +120,9 @@ void Fill(HPyContext* ctx) {
 #define HPY_HANDLE(index, member, object) ctx->member = _py2h(object);
 #define HPY_FUNC(index, member, name, ret, params, args, api, nullable, observed, raises, error, \
                  impl)                                                                           \
-  ctx->member = &Entry<Row_##member, decltype(HPyContext::member)>::Call;
+  ctx->member = Entry<Row_##member, decltype(HPyContext::member)>::Address();
 #define HPY_PROC(index, member, name, params, args, api, nullable, observed, raises, impl) \
-  ctx->member = &Entry<Row_##member, decltype(HPyContext::member)>::Call;
+  ctx->member = Entry<Row_##member, decltype(HPyContext::member)>::Address();
 #include "hpy/abi/context.inc"
 }
 

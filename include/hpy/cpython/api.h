@@ -170,7 +170,11 @@ HPyAPI_FUNC HPy HPyLong_FromUnsignedLongLong(HPyContext* ctx, unsigned long long
 
 HPyAPI_FUNC long HPyLong_AsLong(HPyContext* ctx, HPy h) {
   (void)ctx;
+#if LONG_MAX >= INT64_MAX
+  return PyLong_AsLongLong(_HPyO(h)); /* as the Universal ABI does; and it is the quicker one */
+#else
   return PyLong_AsLong(_HPyO(h));
+#endif
 }
 
 HPyAPI_FUNC unsigned long HPyLong_AsUnsignedLong(HPyContext* ctx, HPy h) {
