@@ -159,29 +159,34 @@ bool PagePool::Protect(uint32_t first, uint32_t count, int protection) {
   return mprotect(const_cast<char*>(readable(first)), count * slot_bytes(), protection) == 0;
 }
 
-bool PagePool::ProtectRuns(uint32_t first, uint32_t count, State from, int protection, State to) {
+uint32_t PagePool::ProtectRuns(uint32_t first, uint32_t count, State from, int protection,
+                               State to) {
   const uint32_t end = first + count;
-  bool any = false;
+  uint32_t changed = 0;
   for (uint32_t slot = first; slot < end;) {
     uint32_t run = 0;
     while (slot + run < end && at(slot + run).state == from) run++;
     if (run != 0 && Protect(slot, run, protection)) {
-      any = true;
+      changed += run;
       for (uint32_t i = 0; i < run; i++) at(slot + i).state = to;
     }
     slot += run + 1;
   }
-  return any;
+  return changed;
 }
 
-// Neighbours get different keys, the same ones in every round. A slot that the kernel gives none (it
-// takes a mapping) goes without.
+// Neighbours get different keys, the same ones in every round. Each takes a mapping: where there are
+// no more, the program needs them, and keys are given up.
 void PagePool::GiveKeys(uint32_t first, uint32_t count) {
   for (uint32_t slot = first; slot < first + count; slot++) {
     if (at(slot).key != ProtectionKeys::kNone || at(slot).state != State::kRevoked) continue;
     const int key = static_cast<int>(slot % static_cast<uint32_t>(keys_.count()));
     calls_++;
-    if (!keys_.Protect(const_cast<char*>(readable(slot)), slot_bytes(), PROT_NONE, key)) return;
+    if (!keys_.Protect(const_cast<char*>(readable(slot)), slot_bytes(), PROT_NONE, key)) {
+      keys_wanted_ = false;
+      TakeKeys(first, count);
+      return;
+    }
     at(slot).key = static_cast<int8_t>(key);
   }
 }
@@ -210,7 +215,7 @@ bool PagePool::Arm(uint32_t first) {
   next_ = first;
   batch_end_ = first + kBatch;
   armed_batches_++;
-  return ProtectRuns(first, kBatch, State::kRevoked, PROT_READ, State::kArmed);
+  return ProtectRuns(first, kBatch, State::kRevoked, PROT_READ, State::kArmed) != 0;
 }
 
 bool PagePool::ArmNextBatch() {
@@ -251,7 +256,7 @@ bool PagePool::LeaveKey(int key, bool shared) {
 
 uint32_t PagePool::Take() {
   if (disabled_) return kNone;
-  if (keys_wanted_) keys_.Allocate();
+  if (keys_wanted_ && ProtectionKeys::ThreadIsAlone()) keys_.Allocate();
   for (;;) {
     while (next_ < batch_end_) {
       const uint32_t slot = next_++;
@@ -285,18 +290,18 @@ bool PagePool::Share(uint32_t slot) const {
 void PagePool::Close(uint32_t slot) {
   Slot& closed = at(slot);
   open_--;
+  // Before this one is hidden: it makes an end of what is.
+  if (pending_count_ == kMaxPending) RevokePending();
+  State was = closed.state;
+  while (was == State::kSharing || !closed.state.compare_exchange_weak(was, State::kClosed)) {
+    sched_yield();
+    was = closed.state;
+  }
   bool is_hidden = false;
   if (closed.key != ProtectionKeys::kNone) {
-    State was = closed.state;
-    while (was == State::kSharing || !closed.state.compare_exchange_weak(was, State::kClosed)) {
-      sched_yield();
-      was = closed.state;
-    }
     is_hidden = LeaveKey(closed.key, was == State::kShared);
     if (was == State::kShared) closed.key = ProtectionKeys::kNone;
   }
-  closed.state = State::kClosed;
-  if (pending_count_ == kMaxPending) RevokePending();
   if (pending_count_ == kMaxPending) {
     // The kernel refuses more mappings: this one stays readable, and is not used again.
     Poison(writable(slot), page_size_);
@@ -371,6 +376,9 @@ bool PagePool::AfterForkInChild() {
   const uint32_t arenas = arena_count_.load(std::memory_order_relaxed);
   if (disabled_ || arenas == 0) return !disabled_;
   if (open_ != 0 && snapshot_ == nullptr) {
+    for (uint32_t slot = 0; slot < made_; slot++) {
+      if (at(slot).state == State::kSharing) at(slot).state = State::kOpen;  // nobody is at it here
+    }
     disabled_ = true;
     return false;
   }
@@ -381,6 +389,7 @@ bool PagePool::AfterForkInChild() {
   for (uint32_t i = 0; i < arenas && good; i++) {
     Arena& arena = arenas_[i];
     bool mapped = false;
+    uint32_t open = 0;
     for (uint32_t n = 0; n < kArenaSlots; n++) {
       const uint32_t slot = i * kArenaSlots + n;
       if (!at(slot).is_open()) {
@@ -396,9 +405,11 @@ bool PagePool::AfterForkInChild() {
       const size_t size = std::min<size_t>(at(slot).story.size, page_size_);
       std::memcpy(writable(slot) + page_size_ - size, from + page_size_ - size, size);
       from += page_size_;
+      open++;
     }
     if (mapped && good) {
-      good = ProtectRuns(i * kArenaSlots, kArenaSlots, State::kOpen, PROT_READ, State::kOpen);
+      good =
+          open == ProtectRuns(i * kArenaSlots, kArenaSlots, State::kOpen, PROT_READ, State::kOpen);
     }
     // Closed buffers of the parent stay what they are: inaccessible, with their story.
     if (!mapped) {

@@ -118,6 +118,56 @@ TEST_F(Alone, ClosedBuffersAreHiddenAtOnceAndShareACall) {
   });
 }
 
+// More than the pool keeps for one Flush().
+TEST_F(Alone, ManyAreClosedBeforeAFlush) {
+  for (const int many : {255, 256, 257, 258, 700}) {
+    InChild([many] {
+      PagePool pool;
+      std::vector<uint32_t> slots;
+      for (int i = 0; i < many; i++) slots.push_back(pool.Take());
+      for (const uint32_t each : slots) pool.Close(each);
+      EXPECT_TRUE(pool.Flush());
+      for (int i = 0; i < 12; i++) pool.Take();
+      for (const uint32_t each : slots) EXPECT_FALSE(MayRead(pool.readable(each))) << each;
+    });
+  }
+}
+
+// A mapping is the program's before it is a key's.
+TEST_F(Alone, WithoutMappingsKeysAreGivenUp) {
+  InChild([] {
+    PagePool pool;
+    pool.Close(pool.Take());
+    EXPECT_NE(pool.keys(), 0);
+    // Neighbours of different protection, until the kernel has no more.
+    constexpr size_t kPage = 4096;
+    constexpr size_t kBytes = size_t{200'000} * kPage;
+    char* const many = static_cast<char*>(
+        mmap(nullptr, kBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    ASSERT_NE(many, MAP_FAILED);
+    size_t at = 0;
+    while (at < kBytes && mprotect(many + at, kPage, PROT_READ) == 0) at += 2 * kPage;
+    if (at >= kBytes) return;  // vm.max_map_count is very high
+    // Room for a batch, but not for a key for each of its slots.
+    munmap(many + at - 100 * kPage, kBytes - at + 100 * kPage);
+    std::vector<uint32_t> slots;
+    for (uint32_t i = 0; i < 4 * PagePool::kBatch; i++) slots.push_back(pool.Take());
+    void* const spare =
+        mmap(nullptr, 3 * kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    EXPECT_NE(spare, MAP_FAILED);
+    EXPECT_EQ(mprotect(static_cast<char*>(spare) + kPage, kPage, PROT_READ), 0);
+    for (const uint32_t each : slots) {
+      ASSERT_NE(each, PagePool::kNone);
+      EXPECT_TRUE(MayRead(pool.readable(each)));
+    }
+    for (const uint32_t each : slots) {
+      pool.Close(each);
+      EXPECT_TRUE(pool.Flush());
+      EXPECT_FALSE(MayRead(pool.readable(each)));
+    }
+  });
+}
+
 // Against a plain model: what is open is readable, what was closed is not, whatever the order.
 TEST_F(Alone, OpenedAndClosedInAnyOrder) {
   InChild([] {
