@@ -39,9 +39,17 @@ PARTS = {
     "recursion, a hundred levels, each": (7, 6),
 }
 
-# What a guarded buffer needs, by variant: pages are taken away one by one, or so many at once.
+# What a guarded buffer needs, by variant: pages are taken away one by one, or by keys where the
+# machine has them, or so many at once.
 BUFFERS = "UTF-8 pointer, read, close"
-GUARDS = {"debug": "GuardedBuffer/1", "debug, adaptive": "GuardedBuffer/128"}
+GUARDS = {
+    "debug": ("GuardedBuffer/1", "KeyedBuffer/12"),
+    "debug, adaptive": ("GuardedBuffer/128",),
+}
+
+
+def guard(machine: dict[str, float], variant: str) -> float | None:
+    return min((machine[name] for name in GUARDS.get(variant, ()) if name in machine), default=None)
 
 
 def least(operations: Figures, micro: dict[str, dict[str, float]]) -> dict[str, float]:
@@ -53,7 +61,7 @@ def least(operations: Figures, micro: dict[str, dict[str, float]]) -> dict[str, 
                 statistics.median(operations["universal"][row])
                 + calls * machine["IndirectCall"]
                 + handles * WORDS * machine["StoreThenLoad"]
-                + (machine.get(GUARDS["debug"], 0.0) if row == BUFFERS else 0.0)
+                + ((guard(machine, "debug") or 0.0) if row == BUFFERS else 0.0)
             )
     return found
 
@@ -64,9 +72,9 @@ def least_of_targets(
     """Row, ours, of theirs: what a program has there that does nothing else."""
     found = {}
     for row, ours, theirs, _ in figures.TARGETS:
-        guard = micro.get("limits", {}).get(GUARDS.get(ours, ""))
-        if row == BUFFERS and guard is not None and row in operations.get(theirs, {}):
-            found[row, ours, theirs] = guard / statistics.median(operations[theirs][row])
+        needed = guard(micro.get("limits", {}), ours)
+        if row == BUFFERS and needed is not None and row in operations.get(theirs, {}):
+            found[row, ours, theirs] = needed / statistics.median(operations[theirs][row])
     return found
 
 

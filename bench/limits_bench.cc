@@ -99,4 +99,56 @@ void BM_GuardedBuffer(benchmark::State& state) {
 }
 BENCHMARK(BM_GuardedBuffer)->Arg(1)->Arg(128);
 
+#ifdef PKEY_DISABLE_ACCESS
+// The same with protection keys, where the machine has them: a page becomes inaccessible as its key is
+// refused, and one call takes away as many as there are keys. Pages lie so far apart that the kernel
+// drops the TLB as a whole.
+void BM_KeyedBuffer(benchmark::State& state) {
+  constexpr size_t kApart = 3;
+  const auto keys = static_cast<size_t>(state.range(0));
+  const size_t batch = 4 * keys, pages = 40 * batch;
+  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t bytes = pages * kApart * page;
+  std::vector<int> key;
+  const int file = memfd_create("limits", MFD_CLOEXEC);
+  if (file < 0 || ftruncate(file, static_cast<off_t>(bytes)) != 0) {
+    state.SkipWithError("memfd_create");
+    return;
+  }
+  const auto map = [&](int protection) {
+    return static_cast<char*>(mmap(nullptr, bytes, protection, MAP_SHARED, file, 0));
+  };
+  char* const readable = map(PROT_NONE);
+  char* const writable = map(PROT_READ | PROT_WRITE);
+  close(file);
+  while (key.size() < keys) {
+    const int one = pkey_alloc(0, PKEY_DISABLE_ACCESS);
+    if (one < 0) break;
+    key.push_back(one);
+  }
+  const auto at = [&](size_t i) { return i * kApart * page; };
+  bool good = readable != MAP_FAILED && writable != MAP_FAILED && key.size() == keys;
+  for (size_t i = 0; good && i < pages; i++) {
+    writable[at(i)] = 1;
+    good = pkey_mprotect(readable + at(i), kApart * page, PROT_NONE, key[i % keys]) == 0;
+  }
+  if (!good) state.SkipWithError("protection keys");
+  size_t next = 0;
+  for (auto _ : state) {
+    if (next % batch == 0) mprotect(readable + at(next), at(batch), PROT_READ);
+    pkey_set(key[next % keys], 0);
+    writable[at(next)] = 2;
+    benchmark::DoNotOptimize(Read(readable + at(next)));
+    pkey_set(key[next % keys], PKEY_DISABLE_ACCESS);
+    next++;
+    if (next % keys == 0) mprotect(readable + at(next - keys), at(keys), PROT_NONE);
+    if (next == pages) next = 0;
+  }
+  munmap(readable, bytes);
+  munmap(writable, bytes);
+  for (const int one : key) pkey_free(one);
+}
+BENCHMARK(BM_KeyedBuffer)->Arg(12);
+#endif
+
 }  // namespace
