@@ -153,7 +153,8 @@ def _in_cpython_abi(name: str) -> str:
     text = (REPOSITORY / "include" / "hpy" / "cpython" / "api.h").read_text("utf-8")
     body = re.search(rf"\b{name}\([^)]*\) \{{(.*?)\n?\}}\n", text, re.S)
     called = re.findall(r"\b(Py\w+)(?=\()", body[1]) if body else []
-    return called[0] if len(set(called)) == 1 else ""
+    namesake = name.removeprefix("H")
+    return namesake if namesake in called else called[0] if len(set(called)) == 1 else ""
 
 
 def functions() -> dict[str, Function]:
