@@ -22,7 +22,6 @@ PARTS = {
     "the same, 10 000 sites": (2, 1),
     "the same, a helper with 100 callers": (2, 1),
     "the same, 64 frames deep": (2, 1),
-    "the same, two threads": (2, 1),
     "FromLong + AsLong + close": (3, 1),
     "UTF-8 pointer, read, close": (3, 1),
     "attribute": (2, 1),
@@ -37,6 +36,7 @@ PARTS = {
     "call, three arguments": (2, 5),
     "method": (3, 2),
     "recursion, a hundred levels, each": (7, 6),
+    "HPy_Dup + HPy_Close, two threads": (2, 1),
 }
 
 # What a guarded buffer needs, by variant: pages are taken away one by one, or by keys where the

@@ -131,13 +131,19 @@ def two_threads(function: Callable[[int, Any], Any], value: Any) -> Operation:
     return Operation(run, 20_000)
 
 
+def after_a_thread(function: Callable[[int, Any], Any]) -> Operation:
+    thread = threading.Thread()
+    thread.start()
+    thread.join()
+    return loop(function, "some text")
+
+
 # Each made for the module when it is wanted.
 OPERATIONS: dict[str, Callable[[Any], Operation]] = {
     "HPy_Dup + HPy_Close": lambda ops: loop(ops.dup_close, 1234),
     "the same, 10 000 sites": lambda ops: loop(ops.dup_close_10000_sites, 1234, 10_000),
     "the same, a helper with 100 callers": lambda ops: loop(ops.dup_close_100_callers, 1234, 100),
     "the same, 64 frames deep": lambda ops: loop(ops.dup_close_64_deep, 1234),
-    "the same, two threads": lambda ops: two_threads(ops.dup_close, 1234),
     "FromLong + AsLong + close": lambda ops: loop(ops.long_roundtrip, None),
     "UTF-8 pointer, read, close": lambda ops: loop(ops.utf8_read_close, "some text"),
     "attribute": lambda ops: loop(ops.get_attribute, 1234),
@@ -154,6 +160,9 @@ OPERATIONS: dict[str, Callable[[Any], Operation]] = {
     "call, two keywords": lambda ops: call(ops.call_keywords, a=1, b=2),
     "method": lambda ops: call(ops.Point().norm),
     "recursion, a hundred levels, each": lambda ops: recursion(ops.recurse, 100),
+    # The last ones: a process that has had a thread guards buffers in another way.
+    "HPy_Dup + HPy_Close, two threads": lambda ops: two_threads(ops.dup_close, 1234),
+    "UTF-8 pointer, there were threads": lambda ops: after_a_thread(ops.utf8_read_close),
 }
 NAMES = list(OPERATIONS)
 
