@@ -151,7 +151,8 @@ class PagePool {
   bool InstallGuards(const Arena& arena, int fd);
   // The slots of [first, first + count) that have a state get another one with the protection, if
   // the kernel allows it. How many did.
-  uint32_t ProtectRuns(uint32_t first, uint32_t count, SlotState from, int protection, SlotState to);
+  uint32_t ProtectRuns(uint32_t first, uint32_t count, SlotState from, int protection,
+                       SlotState to);
   bool Protect(uint32_t first, uint32_t count, int protection);
   bool Grow();
   bool ArmNextBatch();
