@@ -43,8 +43,8 @@ PARTS = {
 # machine has them, or so many at once.
 BUFFERS = "UTF-8 pointer, read, close"
 GUARDS = {
-    "debug": ("GuardedBuffer/1", "KeyedBuffer/12"),
-    "debug, adaptive": ("GuardedBuffer/128",),
+    "debug": ("GuardedBuffer/1/1", "GuardedBuffer/1/34", "KeyedBuffer/12"),
+    "debug, adaptive": ("GuardedBuffer/128/1",),
 }
 
 

@@ -46,7 +46,7 @@ class ApiCall {
   HPy Wrap(HPy universal_handle) { return state().Open(universal_handle, *call_, site_); }
 
   // Closes a handle for the extension: HPy_Close, and what HPyTracker_Close does.
-  void Close(HPy handle);
+  [[gnu::hot]] void Close(HPy handle);
 
   // To be called after what may have run Python code: there stacks may have been swapped.
   void Back() { thread_calls.innermost = call_; }

@@ -148,8 +148,8 @@ StoryId State::CaptureElsewhere(Call& call, const stacktrace::CallSite& site) co
 }
 
 // Its parameters are those of OpenAt(), so that it is called in tail position.
-[[gnu::cold, gnu::noinline]] HPy State::OpenElsewhere(Call& call, HPy wrapped, uintptr_t pc,
-                                                      uintptr_t sp, uintptr_t fp) {
+[[gnu::noinline]] HPy State::OpenElsewhere(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp,
+                                           uintptr_t fp) {
   if (HPy_IsNull(wrapped)) return HPy_NULL;
   const stacktrace::CallSite site{pc, sp, fp};
   State& state = *call.state;

@@ -120,14 +120,16 @@ class State {
 
   // The bytes of an open handle's object for the extension: a copy that lives as long as the handle. Null
   // with MemoryError set.
-  const char* GiveBuffer(handles::Slot* slot, const char* data, size_t size, const char* api,
-                         Call& call, const stacktrace::CallSite& site);
+  [[gnu::hot]] const char* GiveBuffer(handles::Slot* slot, const char* data, size_t size,
+                                      const char* api, Call& call,
+                                      const stacktrace::CallSite& site);
   // The size of that copy with its NUL, or -1.
   ptrdiff_t RawDataSize(const handles::Slot& slot) const;
   // Closes the handle of an argument, unless it is closed. Buffers may have to be flushed then.
   void CloseArgument(handles::Slot* slot);
   // Closes the handle of an open slot in the table, and what hangs on it.
-  void CloseSlot(handles::Slot* slot, StoryId story, handles::Ending ending, bool keep);
+  [[gnu::hot]] void CloseSlot(handles::Slot* slot, StoryId story, handles::Ending ending,
+                              bool keep);
 
   // Whether closed handles keep their reference until reuse: only for the older hooks.
   bool keeps_closed() const { return keep_closed_; }
@@ -173,8 +175,9 @@ class State {
  private:
   static void Drop(void* state, handles::Slot& slot);
   DebugContext* TakeOtherContext();
-  static HPy OpenElsewhere(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp, uintptr_t fp);
-  HPy CloseWithMore(handles::Slot* slot, StoryId story, handles::Ending ending);
+  [[gnu::hot]] static HPy OpenElsewhere(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp,
+                                        uintptr_t fp);
+  [[gnu::hot]] HPy CloseWithMore(handles::Slot* slot, StoryId story, handles::Ending ending);
   void RevokeAndClose(handles::Slot* slot, StoryId story, handles::Ending ending, bool keep);
 
   // A context that was given back is found to be stale in the 64 calls that follow at least.

@@ -69,8 +69,8 @@ HPy CallWithArray(HPyContext* ctx, HPy callable, const HPy* args, size_t nargs, 
 }
 
 // HPy_Close, whatever it is given.
-[[gnu::noinline]] void CheckAndClose(debug_ctx::Call& call, HPy handle, uintptr_t pc, uintptr_t sp,
-                                     uintptr_t fp) {
+[[gnu::hot, gnu::noinline]] void CheckAndClose(debug_ctx::Call& call, HPy handle, uintptr_t pc,
+                                               uintptr_t sp, uintptr_t fp) {
   const stacktrace::CallSite site{pc, sp, fp};
   ApiCall api(call, table::Slot_ctx_Close::kInfo, site);
   if (api.ok()) api.Close(handle);

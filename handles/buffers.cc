@@ -74,9 +74,10 @@ struct ForkHandlers {
   }
 };
 
-Buffers::Buffers(uint32_t max_pool_slots, GuardMethod method)
+Buffers::Buffers(uint32_t max_pool_slots, GuardMethod method, SlotLayout layout)
     : max_pool_slots_(max_pool_slots),
       method_(method),
+      layout_(layout),
       page_size_(static_cast<size_t>(sysconf(_SC_PAGESIZE))) {
   static const int registered =
       pthread_atfork(ForkHandlers::Before, ForkHandlers::InParent, ForkHandlers::InChild);
@@ -93,7 +94,10 @@ Buffers::~Buffers() {
     while (*link != this) link = &(*link)->next_;
     *link = next_;
   }
-  for (auto& [slot, buffer] : buffers_) Free(buffer);
+  for (const auto& chunk : chunks_) {
+    if (chunk == nullptr) continue;
+    for (const Buffer& buffer : *chunk) Free(buffer);
+  }
   if (mappings_ != nullptr) munmap(static_cast<void*>(mappings_), sizeof(Mapping) * kMaxMappings);
 }
 
@@ -103,25 +107,25 @@ void Buffers::set_guard(Guard guard) {
   if (pool_ == nullptr) return;
   // Until now none was trusted, so none is pending; from now on none may be.
   pool_->Flush();
-  pool_->set_keys(guard == Guard::kStrict);
+  pool_->set_batched(guard == Guard::kAdaptive);
 }
 
 void Buffers::set_closed_max(size_t bytes) {
   const std::lock_guard<std::mutex> lock(mutex_);
   closed_max_ = bytes;
-  if (pool_ != nullptr) pool_->set_closed_max(bytes / pool_->slot_bytes());
+  if (pool_ != nullptr) pool_->set_closed_max(bytes / pool_->counted_bytes());
 }
 
 bool Buffers::GiveFromPool(const char* data, size_t size, const BufferStory& story, Buffer* out) {
   if (pool_ == nullptr) {
-    pool_ = std::make_unique<PagePool>(max_pool_slots_, method_);
-    pool_->set_closed_max(closed_max_ / pool_->slot_bytes());
-    pool_->set_keys(guard_ == Guard::kStrict);
+    pool_ = std::make_unique<PagePool>(max_pool_slots_, method_, layout_);
+    pool_->set_closed_max(closed_max_ / pool_->counted_bytes());
+    pool_->set_batched(guard_ == Guard::kAdaptive);
     published_pool_.store(pool_.get(), std::memory_order_release);
   }
-  const uint64_t batches = pool_->armed_batches();
+  const uint64_t armings = pool_->armings();
   const uint32_t slot = pool_->Take();
-  armings_ += pool_->armed_batches() - batches;
+  armings_ += pool_->armings() - armings;
   if (slot == PagePool::kNone) return false;
   pool_->at(slot).story = story;
   const size_t offset = page_size_ - size;
@@ -205,8 +209,15 @@ const char* Buffers::Give(uint32_t slot, const char* data, size_t size, BufferSt
     if (!GiveFromHeap(data, size, &buffer)) return nullptr;
     heap_stories_[slot] = story;
   }
-  buffers_[slot] = buffer;
+  Make(slot) = buffer;
   return buffer.data;
+}
+
+Buffers::Buffer& Buffers::Make(uint32_t slot) {
+  const uint32_t chunk = slot / kChunk;
+  if (chunk >= chunks_.size()) chunks_.resize(chunk + 1);
+  if (chunks_[chunk] == nullptr) chunks_[chunk] = std::make_unique<Chunk>();
+  return (*chunks_[chunk])[slot % kChunk];
 }
 
 const char* Buffers::Find(uint32_t slot) const {
@@ -288,7 +299,7 @@ bool Buffers::Revoke(uint32_t slot, const BufferEnd& end, size_t limit, bool lat
       pool_->Close(buffer.number);
       if (trusted) {
         Poison(pool_->writable(buffer.number) + page_size_ - buffer.size, buffer.size);
-        if (pool_->pending() >= kAdaptiveBatch) pool_->Flush();
+        if (pool_->pending() >= kAdaptiveBatch || PagePool::IsLast(buffer.number)) pool_->Flush();
       } else if (later) {
         flush_needed_ = pool_->pending() != 0;
       } else {

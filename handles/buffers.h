@@ -12,12 +12,14 @@
 #ifndef HPY_HANDLES_BUFFERS_H_
 #define HPY_HANDLES_BUFFERS_H_
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <utility>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "handles/page_pool.h"
@@ -46,7 +48,8 @@ class Buffers {
   static constexpr uint32_t kTrusted = 1000;
 
   // The pool is made with the first copy that needs it.
-  explicit Buffers(uint32_t max_pool_slots = 0, GuardMethod method = GuardMethod::kNone);
+  explicit Buffers(uint32_t max_pool_slots = 0, GuardMethod method = GuardMethod::kNone,
+                   SlotLayout layout = SlotLayout::Best());
   ~Buffers();
   Buffers(const Buffers&) = delete;
   Buffers& operator=(const Buffers&) = delete;
@@ -59,7 +62,7 @@ class Buffers {
 
   // The copy of a handle that has none yet: `size` bytes and a NUL. Null when memory is exhausted.
   // `story.size` is set here.
-  const char* Give(uint32_t slot, const char* data, size_t size, BufferStory story);
+  [[gnu::hot]] const char* Give(uint32_t slot, const char* data, size_t size, BufferStory story);
   const char* Give(uint32_t slot, const char* data, size_t size) {
     return Give(slot, data, size, BufferStory());
   }
@@ -76,7 +79,7 @@ class Buffers {
   // The handle was closed: the copy is inaccessible (on the heap: overwritten) from now on. With
   // `later`, from the next Flush(). It stays known (SizeOf) as long as no more than `limit` bytes of
   // closed handles are, until Drop(); otherwise it is forgotten at once. True when it is known.
-  bool Revoke(uint32_t slot, const BufferEnd& end, size_t limit, bool later = false);
+  [[gnu::hot]] bool Revoke(uint32_t slot, const BufferEnd& end, size_t limit, bool later = false);
   // Revokes what was closed with `later`: one call for those that lie side by side.
   void Flush();
   bool needs_flush() const { return flush_needed_; }
@@ -99,13 +102,16 @@ class Buffers {
  private:
   enum class Where : uint8_t { kNowhere, kPool, kMapping, kHeap };
   struct Buffer {
-    char* data;  // as the extension sees it
-    size_t size;
-    uint64_t check;   // on the heap: a checksum of the bytes
-    uint32_t number;  // in the pool, or in the table of mappings
-    Where where;
-    bool revoked;
+    char* data = nullptr;  // as the extension sees it
+    size_t size = 0;
+    uint64_t check = 0;   // on the heap: a checksum of the bytes
+    uint32_t number = 0;  // in the pool, or in the table of mappings
+    Where where = Where::kNowhere;
+    bool revoked = false;
   };
+  // Those of so many neighbouring slots, together: the queue of closed handles goes through a range.
+  static constexpr uint32_t kChunk = 128;
+  using Chunk = std::array<Buffer, kChunk>;
   // A mapping for one large buffer. Never moved, for the fault handler reads it.
   struct Mapping {
     BufferStory story;
@@ -116,17 +122,21 @@ class Buffers {
   };
   static constexpr uint32_t kMaxMappings = 4096;
 
-  bool GiveFromPool(const char* data, size_t size, const BufferStory& story, Buffer* out);
+  [[gnu::hot]] bool GiveFromPool(const char* data, size_t size, const BufferStory& story,
+                                 Buffer* out);
   bool GiveMapping(const char* data, size_t size, const BufferStory& story, Buffer* out);
   bool GiveFromHeap(const char* data, size_t size, Buffer* out);
   // Null for a slot that has none.
   const Buffer* BufferOf(uint32_t slot) const {
-    const auto it = buffers_.find(slot);
-    return it == buffers_.end() || it->second.where == Where::kNowhere ? nullptr : &it->second;
+    const uint32_t chunk = slot / kChunk;
+    if (chunk >= chunks_.size() || chunks_[chunk] == nullptr) return nullptr;
+    const Buffer& buffer = (*chunks_[chunk])[slot % kChunk];
+    return buffer.where == Where::kNowhere ? nullptr : &buffer;
   }
   Buffer* BufferOf(uint32_t slot) {
     return const_cast<Buffer*>(std::as_const(*this).BufferOf(slot));
   }
+  Buffer& Make(uint32_t slot);
   void Free(const Buffer& buffer);
   void Forget(uint32_t slot, Buffer& buffer);
   bool IsTrusted(uint64_t pair);
@@ -135,7 +145,7 @@ class Buffers {
   std::mutex mutex_;         // of the pool
   Buffers* next_ = nullptr;  // of all that there are: fork() goes through them
 
-  absl::flat_hash_map<uint32_t, Buffer> buffers_;  // entries stay: most slots get one again
+  std::vector<std::unique_ptr<Chunk>> chunks_;
   absl::flat_hash_map<uint32_t, BufferStory> heap_stories_;
   size_t revoked_bytes_ = 0;
   Guard guard_ = Guard::kStrict;
@@ -146,6 +156,7 @@ class Buffers {
 
   const uint32_t max_pool_slots_;
   const GuardMethod method_;
+  const SlotLayout layout_;
   const size_t page_size_;
   std::unique_ptr<PagePool> pool_;
   std::atomic<const PagePool*> published_pool_{nullptr};

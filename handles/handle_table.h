@@ -247,7 +247,7 @@ class HandleTable {
     if (slot.value == 0) __builtin_unreachable();  // it has a tag
     return HPy{static_cast<intptr_t>(slot.value)};
   }
-  HPy OpenElsewhere(HPy wrapped, uint32_t stack, uint32_t function, Origin origin);
+  [[gnu::hot]] HPy OpenElsewhere(HPy wrapped, uint32_t stack, uint32_t function, Origin origin);
   void CloseElsewhere(Slot* slot, uint32_t stack, Ending ending, bool keep);
 
   uint32_t TakeFree() {

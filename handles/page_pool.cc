@@ -7,6 +7,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -22,7 +26,7 @@ namespace {
 
 using State = PagePool::SlotState;
 
-constexpr uint32_t kMinSlots = 2 * PagePool::kBatch;
+constexpr uint32_t kMinSlots = 2 * PagePool::kArenaSlots;
 constexpr unsigned char kPoison[] = {0xBA, 0xD0, 0xDA, 0x7A};
 
 // Half of the mappings that a process may have, at two for each slot in the worst case (every other
@@ -56,7 +60,23 @@ int MemoryFile(size_t size) {
   return fd;
 }
 
+// A processor that has a hypervisor says so.
+bool InVirtualMachine() {
+#if defined(__x86_64__)
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c >> 31 & 1) != 0;
+#else
+  return false;
+#endif
+}
+
 }  // namespace
+
+SlotLayout SlotLayout::Best() {
+  rlimit limit;
+  const bool is_short = getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+  return InVirtualMachine() && !is_short ? Far() : Near();
+}
 
 void Poison(char* data, size_t size) {
   for (; size >= sizeof(kPoison); data += sizeof(kPoison), size -= sizeof(kPoison)) {
@@ -72,37 +92,48 @@ bool IsPoisoned(const char* data, size_t size) {
   return true;
 }
 
-PagePool::PagePool(uint32_t max_slots, GuardMethod method)
+PagePool::PagePool(uint32_t max_slots, GuardMethod method, SlotLayout layout)
     : page_size_(static_cast<size_t>(sysconf(_SC_PAGESIZE))),
+      alone_layout_(layout),
       max_slots_(max_slots),
       method_(method) {
   if (max_slots_ == 0) max_slots_ = SlotsForMappings();
-  max_slots_ = std::min(max_slots_ / kBatch * kBatch, kMaxArenas * kArenaSlots);
+  max_slots_ = std::min(max_slots_ / kArenaSlots, kMaxArenas) * kArenaSlots;
 }
 
 PagePool::~PagePool() {
   for (uint32_t i = 0; i < arena_count_; i++) {
-    munmap(arenas_[i].readable, arena_bytes());
-    munmap(arenas_[i].writable, arena_bytes());
-    munmap(static_cast<void*>(arenas_[i].slots), sizeof(Slot) * kArenaSlots);
+    const Arena& arena = arenas_[i];
+    munmap(arena.readable, arena.bytes());
+    munmap(arena.writable, arena.bytes());
+    munmap(static_cast<void*>(arena.slots), sizeof(Slot) * kArenaSlots);
   }
+}
+
+bool PagePool::InstallMarkers(const Arena& arena) const {
+  const auto install = [&](uint32_t slot, uint32_t first, uint32_t end) {
+    return first == end || madvise(arena.readable + arena.Offset(slot) + first * page_size_,
+                                   (end - first) * page_size_, MADV_GUARD_INSTALL) == 0;
+  };
+  const auto [pages, far_page] = arena.layout;
+  const uint32_t far = far_page != 0 ? far_page : pages;
+  for (uint32_t i = 0; i < kArenaSlots; i++) {
+    if (!install(i, 1, far) || !install(i, std::min(far + 1, pages), pages)) return false;
+  }
+  return true;
 }
 
 bool PagePool::InstallGuards(const Arena& arena, int fd) {
   if (method_ != GuardMethod::kBeyondEnd) {
-    bool good = true;
-    for (uint32_t i = 0; i < kArenaSlots && good; i++) {
-      char* guard = arena.readable + Offset(i) + page_size_;
-      good = madvise(guard, slot_bytes() - page_size_, MADV_GUARD_INSTALL) == 0;
-    }
+    const bool good = InstallMarkers(arena);
     if (good) method_ = GuardMethod::kMarkers;
     if (good || method_ == GuardMethod::kMarkers) return good;
   }
   method_ = GuardMethod::kBeyondEnd;
   for (uint32_t i = 0; i < kArenaSlots; i++) {
-    char* guard = arena.readable + Offset(i) + page_size_;
-    const off_t beyond = static_cast<off_t>(arena_bytes() + Offset(i));
-    if (mmap(guard, slot_bytes() - page_size_, PROT_NONE, MAP_SHARED | MAP_FIXED, fd, beyond) ==
+    char* guard = arena.readable + arena.Offset(i) + page_size_;
+    const off_t beyond = static_cast<off_t>(arena.bytes() + arena.Offset(i));
+    if (mmap(guard, arena.slot_bytes - page_size_, PROT_NONE, MAP_SHARED | MAP_FIXED, fd, beyond) ==
         MAP_FAILED) {
       return false;
     }
@@ -111,14 +142,16 @@ bool PagePool::InstallGuards(const Arena& arena, int fd) {
 }
 
 bool PagePool::Map(Arena* arena) {
-  const size_t size = arena_bytes();
+  const size_t size = arena->bytes();
   const int fd = MemoryFile(size);
   if (fd < 0) return false;
   const bool again = arena->readable != nullptr;
   const int fixed = again ? MAP_FIXED : 0;
   void* readable = mmap(arena->readable, size, PROT_NONE, MAP_SHARED | fixed, fd, 0);
   void* writable = mmap(arena->writable, size, PROT_READ | PROT_WRITE, MAP_SHARED | fixed, fd, 0);
-  const Arena mapped{static_cast<char*>(readable), static_cast<char*>(writable), nullptr, false};
+  Arena mapped = *arena;
+  mapped.readable = static_cast<char*>(readable);
+  mapped.writable = static_cast<char*>(writable);
   const bool good = readable != MAP_FAILED && writable != MAP_FAILED && InstallGuards(mapped, fd);
   close(fd);  // the mappings keep it: programs may close all descriptors
   if (!good) {
@@ -127,36 +160,38 @@ bool PagePool::Map(Arena* arena) {
     if (writable != MAP_FAILED) munmap(writable, size);
     return false;
   }
-  arena->readable = mapped.readable;
-  arena->writable = mapped.writable;
+  *arena = mapped;
   arena->stale = false;
-  for (uint32_t i = 0; again && i < kArenaSlots; i++) arena->slots[i].key = ProtectionKeys::kNone;
+  for (uint32_t i = 0; again && i < kArenaSlots; i++) {
+    arena->slots[i].key = ProtectionKeys::kNone;
+    arena->slots[i].has_far = false;
+  }
   return true;
 }
 
 bool PagePool::Grow() {
   if (made_ >= max_slots_) return false;
   const uint32_t index = made_ / kArenaSlots;
-  if (index == arena_count_.load(std::memory_order_relaxed)) {
-    Arena& arena = arenas_[index];
-    void* slots = mmap(nullptr, sizeof(Slot) * kArenaSlots, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (slots == MAP_FAILED) return false;
-    if (!Map(&arena)) {
-      munmap(slots, sizeof(Slot) * kArenaSlots);
-      return false;
-    }
-    arena.slots = new (slots) Slot[kArenaSlots];
-    arena_count_.store(index + 1, std::memory_order_release);
+  Arena& arena = arenas_[index];
+  arena.layout = batched_ || UsesKeys() ? SlotLayout::Near() : alone_layout_;
+  arena.slot_bytes = arena.layout.pages * page_size_;
+  void* slots = mmap(nullptr, sizeof(Slot) * kArenaSlots, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (slots == MAP_FAILED) return false;
+  if (!Map(&arena)) {
+    munmap(slots, sizeof(Slot) * kArenaSlots);
+    return false;
   }
-  const uint32_t first = made_;
-  made_ += kBatch;
-  return Arm(first);
+  arena.slots = new (slots) Slot[kArenaSlots];
+  arena_count_.store(index + 1, std::memory_order_release);
+  made_ += kArenaSlots;
+  return Arm(index);
 }
 
 bool PagePool::Protect(uint32_t first, uint32_t count, int protection) {
   calls_++;
-  return mprotect(const_cast<char*>(readable(first)), count * slot_bytes(), protection) == 0;
+  return mprotect(const_cast<char*>(readable(first)), count * arena(first).slot_bytes,
+                  protection) == 0;
 }
 
 uint32_t PagePool::ProtectRuns(uint32_t first, uint32_t count, State from, int protection,
@@ -182,8 +217,8 @@ void PagePool::GiveKeys(uint32_t first, uint32_t count) {
     if (at(slot).key != ProtectionKeys::kNone || at(slot).state != State::kRevoked) continue;
     const int key = static_cast<int>(slot % static_cast<uint32_t>(keys_.count()));
     calls_++;
-    if (!keys_.Protect(const_cast<char*>(readable(slot)), slot_bytes(), PROT_NONE, key)) {
-      keys_wanted_ = false;
+    if (!keys_.Protect(const_cast<char*>(readable(slot)), arena(slot).slot_bytes, PROT_NONE, key)) {
+      has_mappings_ = false;
       TakeKeys(first, count);
       return;
     }
@@ -195,7 +230,7 @@ void PagePool::TakeKeys(uint32_t first, uint32_t count) {
   for (uint32_t slot = first; slot < first + count; slot++) {
     if (at(slot).key == ProtectionKeys::kNone || at(slot).state != State::kRevoked) continue;
     calls_++;
-    if (keys_.Protect(const_cast<char*>(readable(slot)), slot_bytes(), PROT_NONE,
+    if (keys_.Protect(const_cast<char*>(readable(slot)), arena(slot).slot_bytes, PROT_NONE,
                       ProtectionKeys::kNone)) {
       at(slot).key = ProtectionKeys::kNone;
     } else {
@@ -204,35 +239,38 @@ void PagePool::TakeKeys(uint32_t first, uint32_t count) {
   }
 }
 
-// Makes the slots of a batch accessible that are nobody's.
-bool PagePool::Arm(uint32_t first) {
-  if (arena(first).stale && !Map(&arena(first))) return false;
+// Makes the slots of an arena accessible that are nobody's.
+bool PagePool::Arm(uint32_t index) {
+  if (arenas_[index].stale && !Map(&arenas_[index])) return false;
+  const uint32_t first = index * kArenaSlots;
   if (UsesKeys()) {
-    GiveKeys(first, kBatch);
+    GiveKeys(first, kArenaSlots);
   } else {
-    TakeKeys(first, kBatch);
+    TakeKeys(first, kArenaSlots);
   }
   next_ = first;
-  batch_end_ = first + kBatch;
-  armed_batches_++;
-  return ProtectRuns(first, kBatch, State::kRevoked, PROT_READ, State::kArmed) != 0;
+  end_ = first + kArenaSlots;
+  armings_++;
+  return ProtectRuns(first, kArenaSlots, State::kRevoked, PROT_READ, State::kArmed) != 0;
 }
 
-bool PagePool::ArmNextBatch() {
+bool PagePool::ArmNext() {
   const size_t wanted = std::max<size_t>(closed_max_, kMinSlots);
-  // Enough are closed and inaccessible once as many as that are left besides a batch to hand out.
-  if (made_ < open_ + wanted + kBatch && Grow()) return true;
-  const uint32_t batches = made_ / kBatch;
-  if (batches == 0) return false;
+  // Enough are closed and inaccessible once as many as that are left besides an arena to hand out.
+  if (made_ < open_ + wanted + kArenaSlots && Grow()) return true;
+  const uint32_t arenas = made_ / kArenaSlots;
+  if (arenas == 0) return false;
   // After the setting was lowered the ring is only as long as it asks for.
-  const auto ring =
-      static_cast<uint32_t>(std::min<size_t>(batches, (open_ + wanted + kBatch - 1) / kBatch + 1));
-  for (uint32_t tried = 0; tried < batches; tried++) {
-    if (recycle_ >= (tried < ring ? ring : batches)) recycle_ = 0;
-    const uint32_t first = recycle_++ * kBatch;
+  const auto ring = static_cast<uint32_t>(
+      std::min<size_t>(arenas, (open_ + wanted + kArenaSlots - 1) / kArenaSlots + 1));
+  for (uint32_t tried = 0; tried < arenas; tried++) {
+    if (recycle_ >= (tried < ring ? ring : arenas)) recycle_ = 0;
+    const uint32_t index = recycle_++;
     uint32_t free = 0;
-    for (uint32_t i = 0; i < kBatch; i++) free += at(first + i).state == State::kRevoked;
-    if (free != 0 && Arm(first)) return true;
+    for (uint32_t i = 0; i < kArenaSlots; i++) {
+      free += arenas_[index].slots[i].state == State::kRevoked;
+    }
+    if (free != 0 && Arm(index)) return true;
   }
   return Grow();
 }
@@ -254,11 +292,21 @@ bool PagePool::LeaveKey(int key, bool shared) {
   return true;
 }
 
+// Only a page that was accessed is in the TLB and needs to be dropped. When a slot is used again, for
+// memory has to be found for it: a program that needs few buffers does without.
+void PagePool::TouchFar(uint32_t slot) {
+  const uint32_t far = arena(slot).layout.far;
+  if (far != 0 && method_ == GuardMethod::kMarkers) {
+    static_cast<void>(*static_cast<const volatile char*>(readable(slot) + far * page_size_));
+  }
+  at(slot).has_far = true;
+}
+
 uint32_t PagePool::Take() {
   if (disabled_) return kNone;
-  if (keys_wanted_ && ProtectionKeys::ThreadIsAlone()) keys_.Allocate();
+  if (!keys_.asked() && MayUseKeys() && ProtectionKeys::ThreadIsAlone()) keys_.Allocate();
   for (;;) {
-    while (next_ < batch_end_) {
+    while (next_ < end_) {
       const uint32_t slot = next_++;
       if (at(slot).state != State::kArmed) continue;
       if (at(slot).key != ProtectionKeys::kNone && !AdmitKey(at(slot).key)) {
@@ -268,9 +316,10 @@ uint32_t PagePool::Take() {
       }
       at(slot).state = State::kOpen;
       open_++;
+      if (!at(slot).has_far && at(slot).story.size != 0) TouchFar(slot);
       return slot;
     }
-    if (!ArmNextBatch()) return kNone;
+    if (!ArmNext()) return kNone;
   }
 }
 
@@ -281,8 +330,8 @@ bool PagePool::Share(uint32_t slot) const {
   if (!shared.state.compare_exchange_strong(was, State::kSharing)) {
     return was == State::kSharing || was == State::kShared;  // another thread was faster
   }
-  const bool good = keys_.Protect(const_cast<char*>(readable(slot)), slot_bytes(), PROT_READ,
-                                  ProtectionKeys::kNone);
+  const bool good = keys_.Protect(const_cast<char*>(readable(slot)), arena(slot).slot_bytes,
+                                  PROT_READ, ProtectionKeys::kNone);
   shared.state = good ? State::kShared : State::kOpen;
   return good;
 }
@@ -340,11 +389,11 @@ bool PagePool::RevokePending() {
 uint32_t PagePool::Locate(uintptr_t address, bool* in_guard) const {
   const uint32_t count = arena_count_.load(std::memory_order_acquire);
   for (uint32_t i = 0; i < count; i++) {
-    const uintptr_t offset = address - reinterpret_cast<uintptr_t>(arenas_[i].readable);
-    if (offset >= arena_bytes()) continue;
-    const size_t page = offset / page_size_;
-    *in_guard = page % kSlotPages != 0;
-    return i * kArenaSlots + static_cast<uint32_t>(page / kSlotPages);
+    const Arena& arena = arenas_[i];
+    const uintptr_t offset = address - reinterpret_cast<uintptr_t>(arena.readable);
+    if (offset >= arena.bytes()) continue;
+    *in_guard = offset % arena.slot_bytes >= page_size_;
+    return i * kArenaSlots + static_cast<uint32_t>(offset / arena.slot_bytes);
   }
   return kNone;
 }
@@ -413,12 +462,12 @@ bool PagePool::AfterForkInChild() {
     }
     // Closed buffers of the parent stay what they are: inaccessible, with their story.
     if (!mapped) {
-      mprotect(arena.readable, arena_bytes(), PROT_NONE);
+      mprotect(arena.readable, arena.bytes(), PROT_NONE);
       arena.stale = true;
     }
   }
   AfterForkInParent();
-  next_ = batch_end_ = 0;
+  next_ = end_ = 0;
   pending_count_ = pending_readable_ = 0;
   std::fill(std::begin(users_), std::end(users_), 0);
   hidden_ = 0;

@@ -8,21 +8,26 @@
 //   pool.Close(slot); pool.Flush();                     // any access faults from here on
 //
 // How. The memory of an arena is mapped twice: a writable view for us and a read-only one for the
-// extension. In the second, slot i has the pages 3i (its bytes), 3i + 1 and 3i + 2 (its guard). A
+// extension. In the second, the first page of a slot has its bytes and the others are its guard. A
 // guard faults whatever its protection is: it has a guard marker (MADV_GUARD_INSTALL, Linux 6.15),
-// or it lies beyond the end of the mapped file. So one mprotect() makes a batch of slots readable,
+// or it lies beyond the end of the mapped file. So one mprotect() makes an arena's slots readable,
 // and one takes away any run of them, the guards in between included.
 //
-// Slots go round in a ring, batch by batch, so that those closed longest ago are used again first.
+// Slots go round in a ring, arena by arena, so that those closed longest ago are used again first.
 // It also keeps the number of mappings low: neighbours were closed at about the same time, and
-// inaccessible neighbours are one mapping.
+// inaccessible neighbours are one mapping. Arenas are small, for one of them in ten lies across two
+// nodes of the kernel's tree of mappings, where each mprotect() takes 0.9 us more.
+//
+// Half of the time goes to the TLB. Linux on x86 drops the page that was taken away, or the whole TLB
+// where the first and the last of several are more than 33 pages apart. In a virtual machine the
+// second is faster by 0.4 us. So there a slot has one more page 33 pages behind its bytes, which is
+// taken away together with them: a buffer took 1.1 us instead of 1.5.
 //
 // In a process with one thread, neighbours belong to different protection keys where there are any.
 // A closed slot is inaccessible as soon as its key is refused, if no open slot has the same key; the
 // next one of that key takes away, with one call, all that were closed since. So a call is shared by
-// as many buffers as there are keys. Twelve slots of three pages span more than 33, where x86's Linux
-// drops the whole TLB instead of one page after the other (180 ns each in a virtual machine): a
-// buffer took 0.6 us, with slots of two pages 0.9, and without keys 1.9.
+// as many buffers as there are keys. Twelve slots of three pages span more than 33: a buffer took
+// 0.6 us, and with slots of two pages 0.9.
 #ifndef HPY_HANDLES_PAGE_POOL_H_
 #define HPY_HANDLES_PAGE_POOL_H_
 
@@ -56,14 +61,26 @@ struct BufferStory {
 
 enum class GuardMethod : uint8_t { kNone, kMarkers, kBeyondEnd };
 
+// The pages of a slot: its bytes are in the first, and where `far` is not 0 that page is accessible
+// with it, so that the kernel drops the whole TLB when both are taken away.
+struct SlotLayout {
+  uint32_t pages = 3;
+  uint32_t far = 0;
+
+  static constexpr SlotLayout Near() { return {3, 0}; }
+  static constexpr SlotLayout Far() { return {35, 33}; }
+  // What is faster here. Near() also where address space is short (ulimit -v).
+  static SlotLayout Best();
+};
+
 // Not thread-safe, but for Locate() and Share(). Allocates nothing but mappings once it is made.
-class PagePool {
+// What every buffer needs is on few pages (alignas; gnu::hot does it for code), for the TLB has just
+// been dropped then.
+class alignas(4096) PagePool {
  public:
   static constexpr uint32_t kNone = ~uint32_t{0};
-  static constexpr uint32_t kSlotPages = 3;
-  static constexpr uint32_t kBatch = 128;  // slots that are armed with one call
-  static constexpr uint32_t kArenaSlots = 512;
-  static constexpr uint32_t kMaxArenas = 64;
+  static constexpr uint32_t kArenaSlots = 128;  // armed with one call
+  static constexpr uint32_t kMaxArenas = 256;
 
   enum class SlotState : uint8_t {
     kRevoked,  // inaccessible
@@ -77,6 +94,7 @@ class PagePool {
     BufferStory story;  // of the last buffer here
     std::atomic<SlotState> state{SlotState::kRevoked};
     std::atomic<int8_t> key{ProtectionKeys::kNone};  // that its pages have
+    bool has_far = false;                            // the far page was accessed, so it is present
     bool is_open() const {
       const SlotState now = state.load(std::memory_order_relaxed);
       return now == SlotState::kOpen || now == SlotState::kSharing || now == SlotState::kShared;
@@ -85,31 +103,37 @@ class PagePool {
 
   // At most `max_slots`; 0: as many as the kernel's limit of mappings is good for. `method`: kNone
   // is what the kernel can do best.
-  explicit PagePool(uint32_t max_slots = 0, GuardMethod method = GuardMethod::kNone);
+  explicit PagePool(uint32_t max_slots = 0, GuardMethod method = GuardMethod::kNone,
+                    SlotLayout layout = SlotLayout::Best());
   ~PagePool();
   PagePool(const PagePool&) = delete;
   PagePool& operator=(const PagePool&) = delete;
 
   // A slot that is accessible, or kNone. Its story is that of the buffer before.
-  uint32_t Take();
+  [[gnu::hot]] uint32_t Take();
   // Closes an open slot: it is inaccessible after the next Flush().
-  void Close(uint32_t slot);
+  [[gnu::hot]] void Close(uint32_t slot);
   // Revokes what was closed and is accessible, with one call for each run of neighbours. False when
   // the kernel refused it for some: these were overwritten instead (Poison), and are tried again.
   bool Flush() { return pending_readable_ == 0 || RevokePending(); }
   size_t pending() const { return pending_readable_; }  // that a Flush() would revoke
+  // Whether the neighbour is another mapping: a run that goes on there takes another call.
+  static bool IsLast(uint32_t slot) { return slot % kArenaSlots == kArenaSlots - 1; }
 
-  // Whether protection keys may be used. They are no good for who wants to leave much to one Flush().
-  void set_keys(bool wanted) { keys_wanted_ = wanted; }
+  // Whether many slots are left to one Flush(). Neither keys nor far pages are any good then.
+  void set_batched(bool batched) { batched_ = batched; }
   // A thread, or a signal handler, that is refused the key of an open slot reads it: from now on
   // everyone may, until it is closed. False when that was not the reason. Safe in a signal handler,
   // on any thread.
   bool Share(uint32_t slot) const;
 
   size_t page_size() const { return page_size_; }
-  size_t slot_bytes() const { return kSlotPages * page_size_; }  // of address space
-  char* writable(uint32_t slot) const { return arena(slot).writable + Offset(slot); }
-  const char* readable(uint32_t slot) const { return arena(slot).readable + Offset(slot); }
+  // What a closed slot counts for where a limit is in bytes.
+  size_t counted_bytes() const { return SlotLayout::Near().pages * page_size_; }
+  char* writable(uint32_t slot) const { return arena(slot).writable + arena(slot).Offset(slot); }
+  const char* readable(uint32_t slot) const {
+    return arena(slot).readable + arena(slot).Offset(slot);
+  }
   Slot& at(uint32_t slot) const { return arena(slot).slots[slot % kArenaSlots]; }
 
   // How many slots may be closed at a time before the one closed first is used again.
@@ -133,34 +157,40 @@ class PagePool {
   uint32_t slots() const { return made_; }
   uint32_t open() const { return open_; }
   uint64_t calls() const { return calls_; }  // to mprotect, since the beginning
-  uint64_t armed_batches() const { return armed_batches_; }
+  uint64_t armings() const { return armings_; }
 
  private:
   struct Arena {
     char* readable = nullptr;
     char* writable = nullptr;
     Slot* slots = nullptr;
-    bool stale = false;  // after a fork: the pages are shared with the parent
+    SlotLayout layout;
+    size_t slot_bytes = 0;  // of address space
+    bool stale = false;     // after a fork: the pages are shared with the parent
+
+    size_t bytes() const { return kArenaSlots * slot_bytes; }
+    size_t Offset(uint32_t slot) const { return slot % kArenaSlots * slot_bytes; }
   };
 
   Arena& arena(uint32_t slot) const { return arenas_[slot / kArenaSlots]; }
-  size_t Offset(uint32_t slot) const { return slot % kArenaSlots * slot_bytes(); }
-  size_t arena_bytes() const { return kArenaSlots * slot_bytes(); }
   // Maps both views of an arena, at its addresses if it has some already.
   bool Map(Arena* arena);
   bool InstallGuards(const Arena& arena, int fd);
+  bool InstallMarkers(const Arena& arena) const;
   // The slots of [first, first + count) that have a state get another one with the protection, if
   // the kernel allows it. How many did.
   uint32_t ProtectRuns(uint32_t first, uint32_t count, SlotState from, int protection,
                        SlotState to);
   bool Protect(uint32_t first, uint32_t count, int protection);
   bool Grow();
-  bool ArmNextBatch();
-  bool Arm(uint32_t first);
-  bool RevokePending();
+  bool ArmNext();
+  bool Arm(uint32_t index);
+  [[gnu::hot]] bool RevokePending();
+  void TouchFar(uint32_t slot);
 
+  bool MayUseKeys() const { return !batched_ && has_mappings_; }
   bool UsesKeys() const {
-    return keys_wanted_ && keys_.count() != 0 && ProtectionKeys::ThreadIsAlone();
+    return MayUseKeys() && keys_.count() != 0 && ProtectionKeys::ThreadIsAlone();
   }
   void GiveKeys(uint32_t first, uint32_t count);
   void TakeKeys(uint32_t first, uint32_t count);
@@ -168,33 +198,37 @@ class PagePool {
   bool LeaveKey(int key, bool shared);
 
   const size_t page_size_;
+  const SlotLayout alone_layout_;  // of slots that are taken away one by one
   uint32_t max_slots_;
   GuardMethod method_;
   size_t closed_max_ = 1280;
 
-  mutable Arena arenas_[kMaxArenas];
   std::atomic<uint32_t> arena_count_{0};
   uint32_t made_ = 0;  // slots that have been in use
-  uint32_t next_ = 0;  // of the batch that is being handed out: [next_, batch_end_)
-  uint32_t batch_end_ = 0;
-  uint32_t recycle_ = 0;  // the batch that is looked at next when slots are used again
+  uint32_t next_ = 0;  // of the arena that is being handed out: [next_, end_)
+  uint32_t end_ = 0;
+  uint32_t recycle_ = 0;  // the arena that is looked at next when slots are used again
   uint32_t open_ = 0;
   bool disabled_ = false;
   uint64_t calls_ = 0;
-  uint64_t armed_batches_ = 0;
+  uint64_t armings_ = 0;
 
   static constexpr size_t kMaxPending = 256;
-  uint32_t pending_[kMaxPending];
   size_t pending_count_ = 0;
   size_t pending_readable_ = 0;  // of these; the others are hidden by their keys
 
   ProtectionKeys keys_;
-  bool keys_wanted_ = true;
+  bool batched_ = false;
+  bool has_mappings_ = true;                    // enough of them for keys
   uint32_t users_[ProtectionKeys::kMost] = {};  // open slots
   uint32_t hidden_ = 0;                         // bits of keys that hide a closed slot
 
   char* snapshot_ = nullptr;  // pages of open slots, in the order of their numbers
   size_t snapshot_bytes_ = 0;
+
+  // Last, for of these only the first are used often.
+  uint32_t pending_[kMaxPending];
+  mutable Arena arenas_[kMaxArenas];
 };
 
 // Overwrites closed memory: a late read shows by BA D0 DA 7A, again and again.

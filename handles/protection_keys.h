@@ -36,6 +36,7 @@ class ProtectionKeys {
   // False, and no key, where the machine, the kernel or the rest of the program leaves too few. All of
   // them are refused then. Asks the kernel once.
   bool Allocate();
+  bool asked() const { return asked_; }
   int count() const { return count_; }
 
   // Whether no other thread was started through the C library.

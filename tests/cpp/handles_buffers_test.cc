@@ -9,6 +9,9 @@
 #include <csetjmp>
 #include <csignal>
 #include <cstring>
+#include <fstream>
+#include <iterator>
+#include <ostream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -68,12 +71,21 @@ size_t MappingsOfThisProcess() {
   return lines;
 }
 
-class EachGuard : public testing::TestWithParam<GuardMethod> {};
-INSTANTIATE_TEST_SUITE_P(Methods, EachGuard,
-                         testing::Values(GuardMethod::kNone, GuardMethod::kBeyondEnd),
-                         [](const auto& info) {
-                           return info.param == GuardMethod::kNone ? "Best" : "BeyondEnd";
-                         });
+struct GuardParam {
+  const char* name;
+  GuardMethod method;
+  SlotLayout layout;
+};
+void PrintTo(const GuardParam& param, std::ostream* out) { *out << param.name; }
+
+class EachGuard : public testing::TestWithParam<GuardParam> {};
+INSTANTIATE_TEST_SUITE_P(
+    Methods, EachGuard,
+    testing::Values(GuardParam{"Near", GuardMethod::kNone, SlotLayout::Near()},
+                    GuardParam{"Far", GuardMethod::kNone, SlotLayout::Far()},
+                    GuardParam{"BeyondEnd", GuardMethod::kBeyondEnd, SlotLayout::Near()},
+                    GuardParam{"FarBeyondEnd", GuardMethod::kBeyondEnd, SlotLayout::Far()}),
+    [](const auto& info) { return info.param.name; });
 
 TEST(Buffers, OneCopyForAHandle) {
   Buffers buffers;
@@ -86,7 +98,7 @@ TEST(Buffers, OneCopyForAHandle) {
 }
 
 TEST_P(EachGuard, WhatFaultsAndWhatIsKnownOfIt) {
-  Buffers buffers(0, GetParam());
+  Buffers buffers(0, GetParam().method, GetParam().layout);
   for (const size_t size : {size_t{5}, size_t{0}, size_t{4095}, size_t{4096}, size_t{100'000}}) {
     const std::string text(size, 'x');
     const char* copy = buffers.Give(1, text.data(), size, {.handle = 42, .api = "HPyApi"});
@@ -169,7 +181,7 @@ TEST(Buffers, ClosedBytesAreLimited) {
 }
 
 TEST_P(EachGuard, TheOldestIsUsedAgainFirst) {
-  Buffers buffers(0, GetParam());
+  Buffers buffers(0, GetParam().method, GetParam().layout);
   constexpr size_t kClosed = 256;
   buffers.set_closed_max(kClosed * 8192);
   std::vector<const char*> all;
@@ -184,12 +196,12 @@ TEST_P(EachGuard, TheOldestIsUsedAgainFirst) {
       for (size_t back = 1; back <= kClosed; back++) ASSERT_FALSE(Reads(all[all.size() - back]));
     }
   }
-  EXPECT_LE(buffers.pool()->slots(), kClosed + 2 * PagePool::kBatch);
+  EXPECT_LE(buffers.pool()->slots(), kClosed + 2 * PagePool::kArenaSlots);
   EXPECT_EQ(buffers.exhausted(), 0u);
 }
 
 TEST_P(EachGuard, OneCallForOneBuffer) {
-  Buffers buffers(0, GetParam());
+  Buffers buffers(0, GetParam().method, GetParam().layout);
   uint64_t before = 0;
   for (int i = 0; i < 64'000; i++) {
     if (i == 32'000) before = buffers.pool()->calls();
@@ -197,11 +209,11 @@ TEST_P(EachGuard, OneCallForOneBuffer) {
     Revoke(buffers, 1);
     buffers.Drop(1);
   }
-  EXPECT_LE(buffers.pool()->calls() - before, 32'000u + 32'000 / PagePool::kBatch + 1);
+  EXPECT_LE(buffers.pool()->calls() - before, 32'000u + 32'000 / PagePool::kArenaSlots + 1);
 }
 
 TEST_P(EachGuard, OneCallForSeveralThatAreClosedTogether) {
-  Buffers buffers(0, GetParam());
+  Buffers buffers(0, GetParam().method, GetParam().layout);
   uint64_t before = 0;
   for (int i = 0; i < 10'240; i++) {
     if (i == 5120) before = buffers.pool()->calls();
@@ -220,7 +232,7 @@ TEST_P(EachGuard, OneCallForSeveralThatAreClosedTogether) {
 }
 
 TEST_P(EachGuard, MappingsDoNotExplode) {
-  Buffers buffers(0, GetParam());
+  Buffers buffers(0, GetParam().method, GetParam().layout);
   for (uint32_t i = 0; i < 2000; i++) buffers.Give(i, "text", 4);
   const size_t filled = MappingsOfThisProcess();
   // Every other one is closed, over and over, and others take their place.
@@ -233,14 +245,14 @@ TEST_P(EachGuard, MappingsDoNotExplode) {
       ASSERT_STREQ(buffers.Give(i, "again", 5), "again");
     }
   }
-  EXPECT_LE(buffers.pool()->slots(), 2000u + 1280 + 3 * PagePool::kBatch + 1000);
+  EXPECT_LE(buffers.pool()->slots(), 2000u + 1280 + 3 * PagePool::kArenaSlots + 1000);
   EXPECT_LE(MappingsOfThisProcess(), filled + 2 * buffers.pool()->slots());
   EXPECT_EQ(buffers.exhausted(), 0u);
   for (uint32_t i = 0; i < 2000; i++) ASSERT_STREQ(buffers.Find(i), "again");
 }
 
 TEST_P(EachGuard, WithoutPagesTheHeapHelps) {
-  Buffers buffers(128, GetParam());
+  Buffers buffers(128, GetParam().method, GetParam().layout);
   for (uint32_t i = 0; i < 200; i++) {
     ASSERT_STREQ(buffers.Give(i, "text", 4), "text");
     EXPECT_EQ(buffers.IsOnHeap(i), i >= 128) << i;
@@ -285,7 +297,7 @@ TEST(Buffers, ALimitOnFilesIsNoSignal) {
 }
 
 TEST_P(EachGuard, AdaptiveRevokesInBatchesWhatWasAlwaysRight) {
-  Buffers buffers(0, GetParam());
+  Buffers buffers(0, GetParam().method, GetParam().layout);
   buffers.set_guard(Guard::kAdaptive);
   const BufferStory site{.opened = 5};
   auto cycle = [&] {
@@ -310,9 +322,62 @@ TEST_P(EachGuard, AdaptiveRevokesInBatchesWhatWasAlwaysRight) {
   EXPECT_FALSE(Reads(other));
 }
 
+// One page more is accessible with the bytes, so far away that the kernel drops the whole TLB.
+TEST(PagePool, AFarPageGoesWithTheBytes) {
+  std::thread([] {}).join();  // protection keys, where there are any, need no far page
+  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  for (const bool batched : {false, true}) {
+    PagePool pool(0, GuardMethod::kNone, SlotLayout::Far());
+    pool.set_batched(batched);
+    const uint32_t slot = pool.Take();
+    const uint32_t neighbour = pool.Take();
+    if (pool.method() != GuardMethod::kMarkers) GTEST_SKIP() << "this kernel has no guard markers";
+    const char* const bytes = pool.readable(slot);
+    if (batched) {  // no use for one
+      EXPECT_EQ(pool.readable(neighbour), bytes + SlotLayout::Near().pages * page);
+      continue;
+    }
+    const size_t far = SlotLayout::Far().far;
+    const auto accessible = [&](const char* first) {
+      std::vector<size_t> found;
+      for (size_t i = 0; i < SlotLayout::Far().pages; i++) {
+        if (Reads(first + i * page)) found.push_back(i);
+      }
+      return found;
+    };
+    EXPECT_EQ(accessible(bytes), (std::vector<size_t>{0, far}));
+    EXPECT_GT(far + 1, 33u);  // tlb_single_page_flush_ceiling
+    bool in_guard = false;
+    EXPECT_EQ(pool.Locate(reinterpret_cast<uintptr_t>(bytes + far * page), &in_guard), slot);
+    EXPECT_TRUE(in_guard);
+    pool.Close(slot);
+    EXPECT_TRUE(pool.Flush());
+    EXPECT_EQ(accessible(bytes), std::vector<size_t>{});
+    EXPECT_EQ(accessible(pool.readable(neighbour)), (std::vector<size_t>{0, far}));
+    EXPECT_EQ(pool.Locate(reinterpret_cast<uintptr_t>(pool.readable(neighbour)), &in_guard),
+              neighbour);
+    EXPECT_FALSE(in_guard);
+  }
+}
+
+TEST(PagePool, FarPagesAreForVirtualMachinesWithAddressSpaceToSpare) {
+  std::ifstream file("/proc/cpuinfo");
+  const std::string text(std::istreambuf_iterator<char>(file), {});
+  const bool is_virtual = text.find(" hypervisor") != std::string::npos;
+  EXPECT_EQ(SlotLayout::Best().far != 0, is_virtual);
+  rlimit before;
+  getrlimit(RLIMIT_AS, &before);
+  rlimit limited = before;
+  limited.rlim_cur = size_t{64} << 30;
+  setrlimit(RLIMIT_AS, &limited);
+  const uint32_t far = SlotLayout::Best().far;
+  setrlimit(RLIMIT_AS, &before);
+  EXPECT_EQ(far, 0u);
+}
+
 // A copy in memory that the program has locked is taken away like any other.
 TEST_P(EachGuard, LockedMemory) {
-  Buffers buffers(0, GetParam());
+  Buffers buffers(0, GetParam().method, GetParam().layout);
   const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   const char* locked = nullptr;
   for (int i = 0; i < 10'000; i++) {
@@ -333,7 +398,7 @@ TEST_P(EachGuard, LockedMemory) {
 }
 
 TEST_P(EachGuard, ParentAndChildDoNotShare) {
-  Buffers buffers(0, GetParam());
+  Buffers buffers(0, GetParam().method, GetParam().layout);
   std::vector<const char*> copies;
   for (uint32_t i = 0; i < 1000; i++) {
     copies.push_back(buffers.Give(i, ("text " + std::to_string(i)).c_str(), 4 + (i > 9) + 2));

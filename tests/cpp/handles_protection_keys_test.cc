@@ -105,7 +105,7 @@ TEST_F(Alone, ClosedBuffersAreHiddenAtOnceAndShareACall) {
     PagePool pool;
     std::vector<uint32_t> closed;
     uint64_t before = 0;
-    for (uint32_t i = 0; i < PagePool::kBatch; i++) {
+    for (uint32_t i = 0; i < PagePool::kArenaSlots; i++) {
       const uint32_t slot = pool.Take();
       if (i == 0) before = pool.calls();
       EXPECT_TRUE(MayRead(pool.readable(slot)));
@@ -151,7 +151,7 @@ TEST_F(Alone, WithoutMappingsKeysAreGivenUp) {
     // Room for a batch, but not for a key for each of its slots.
     munmap(many + at - 100 * kPage, kBytes - at + 100 * kPage);
     std::vector<uint32_t> slots;
-    for (uint32_t i = 0; i < 4 * PagePool::kBatch; i++) slots.push_back(pool.Take());
+    for (uint32_t i = 0; i < 4 * PagePool::kArenaSlots; i++) slots.push_back(pool.Take());
     void* const spare =
         mmap(nullptr, 3 * kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     EXPECT_NE(spare, MAP_FAILED);
