@@ -229,7 +229,9 @@ def main() -> None:
     if "micro" in everything and measured:
         print(limits.table(measured, everything["micro"]), end="\n\n")
     least = limits.least_of_targets(measured, everything.get("micro", {}))
-    reached = figures.targets(measured, everything.get("program", {}), least)
+    reached = figures.targets(
+        measured, everything.get("program", {}), least, everything.get("instructions")
+    )
     if reached.count("\n") > 1:
         print(reached, end="\n\n")
     for path in written_to(folder, options.whole):

@@ -43,9 +43,10 @@ TABLES: dict[str, Callable[[Run], str]] = {
 
 def _targets(runs: list[Run]) -> str:
     """Of each target the ratio in each run; met, if it was met in all of them."""
-    found: dict[tuple[str, ...], list[float]] = {}
-    most: dict[tuple[str, ...], float] = {}
-    least: dict[tuple[str, ...], list[float]] = {}
+    found: dict[figures.Key, list[float]] = {}
+    most: dict[figures.Key, float] = {}
+    least: dict[figures.Key, list[float]] = {}
+    counted = figures.instruction_ratios(runs[-1].get("instructions", {}))
     for run in runs:
         for key, value in limits.least_of_targets(run["operations"], run.get("micro", {})).items():
             least.setdefault(key, []).append(value)
@@ -61,12 +62,14 @@ def _targets(runs: list[Run]) -> str:
     rows = []
     for key, values in found.items():
         in_each = least.get(key, [0.0])
-        end = figures.verdict(
-            max(values), most[key], min(in_each) if len(in_each) == len(values) else 0
-        )
+        settles = counted.get(key)
+        in_all = min(in_each) if len(in_each) == len(values) else 0.0
+        end = figures.verdict(max(values), most[key], in_all, settles)
         numbers = [f"{value:.2f}" for value in values] + ["-"] * (len(runs) - len(values))
-        rows.append([*key, *numbers, f"{most[key]:.2f}", end])
-    heads = ["target", "ours", "of", *(f"run {i + 1}" for i in range(len(runs))), "at most", ""]
+        cell = figures.instructions_cell(settles)
+        rows.append([*key, *numbers, f"{most[key]:.2f}", cell, end])
+    numbered = (f"run {i + 1}" for i in range(len(runs)))
+    heads = ["target", "ours", "of", *numbered, "at most", "instructions", ""]
     return figures.markdown(heads, rows, 3)
 
 

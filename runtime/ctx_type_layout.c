@@ -250,33 +250,35 @@ static PyObject *new_of_builtin(PyTypeObject *type) {
   return object;
 }
 
-/* PyType_GenericAlloc, for the types of most extensions: of a fixed size, with nothing in front of the
- * object (which is what the collector, and from 3.11 on a managed dict or list of weak references, have
- * there). */
+static inline PyObject *new_object(PyTypeObject *type, allocfunc allocate) {
+  PyObject *object = _HPy_UNLIKELY((type->tp_flags & NOT_JUST_ALLOCATED) != 0)
+                         ? new_of_builtin(type)
+                         : allocate(type, 0);
+  if (object != NULL && Py_TYPE(object)->tp_vectorcall_offset > 0) _HPyType_InitCall(object);
+  return object;
+}
+
+/* The same with PyType_GenericAlloc, faster for the types of most extensions: of a fixed size, with
+ * nothing in front of the object (which is what the collector, and from 3.11 on a managed dict or list
+ * of weak references, have there). */
 #ifndef Py_TPFLAGS_MANAGED_DICT
 #define Py_TPFLAGS_MANAGED_DICT 0
 #endif
 #ifndef Py_TPFLAGS_MANAGED_WEAKREF
 #define Py_TPFLAGS_MANAGED_WEAKREF 0
 #endif
-static inline PyObject *allocate(PyTypeObject *type, Py_ssize_t items) {
+static inline PyObject *new_allocated(PyTypeObject *type) {
   PyObject *object;
-  const unsigned long other =
-      Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_MANAGED_DICT | Py_TPFLAGS_MANAGED_WEAKREF;
-  if ((type->tp_flags & other) != 0 || type->tp_itemsize != 0) {
-    return PyType_GenericAlloc(type, items);
+  const unsigned long other = NOT_JUST_ALLOCATED | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_MANAGED_DICT |
+                              Py_TPFLAGS_MANAGED_WEAKREF;
+  if (_HPy_UNLIKELY((type->tp_flags & other) != 0 || type->tp_itemsize != 0)) {
+    return new_object(type, PyType_GenericAlloc);
   }
   object = (PyObject *)PyObject_Malloc((size_t)type->tp_basicsize);
-  if (object == NULL) return PyErr_NoMemory();
+  if (_HPy_UNLIKELY(object == NULL)) return PyErr_NoMemory();
   memset(object, 0, (size_t)type->tp_basicsize);
-  return PyObject_Init(object, type);
-}
-
-static inline PyObject *new_object(PyTypeObject *type, allocfunc allocate) {
-  PyObject *object = _HPy_UNLIKELY((type->tp_flags & NOT_JUST_ALLOCATED) != 0)
-                         ? new_of_builtin(type)
-                         : allocate(type, 0);
-  if (object != NULL && Py_TYPE(object)->tp_vectorcall_offset > 0) _HPyType_InitCall(object);
+  PyObject_Init(object, type);
+  if (_HPy_UNLIKELY(type->tp_vectorcall_offset > 0)) _HPyType_InitCall(object);
   return object;
 }
 
@@ -287,15 +289,15 @@ HPyAPI_IMPL HPy ctx_New(HPyContext *ctx, HPy h_type, void **data) {
   PyObject *object;
   const _HPyTypeInfo *info;
   (void)ctx;
-  if (!PyType_Check(type)) {
+  if (_HPy_UNLIKELY(!PyType_Check(type))) {
     PyErr_SetString(PyExc_TypeError, "HPy_New arg 1 must be a type");
     return HPy_NULL;
   }
-  object = new_object((PyTypeObject *)type, allocate);
-  if (object == NULL) return HPy_NULL;
+  object = new_allocated((PyTypeObject *)type);
+  if (_HPy_UNLIKELY(object == NULL)) return HPy_NULL;
   info = _HPyTypeInfo_Nearest((PyTypeObject *)type);
-  *data = info == NULL ? (void *)object : _HPyTypeInfo_Struct(info, object);
-  return _py2h(object);
+  *data = _HPy_UNLIKELY(info == NULL) ? (void *)object : _HPyTypeInfo_Struct(info, object);
+  return _py2h_nn(object);
 }
 
 HPyAPI_IMPL HPy ctx_Type_GenericNew(HPyContext *ctx, HPy h_type, const HPy *args, HPy_ssize_t nargs,

@@ -75,7 +75,16 @@ def test_a_target_that_the_least_program_misses_says_so() -> None:
     for nanoseconds, said in (2500.0, "**missed** (the least: 0.25)"), (1000.0, "**missed**"):
         micro = {"limits": {limits.GUARDS[ours][-1]: nanoseconds, limits.GUARDS[ours][0]: 9000.0}}
         least = limits.least_of_targets(found, micro)
-        assert f"| 0.30 | {most:.2f} | {said} |" in figures.targets(found, {}, least)
+        assert f"| 0.30 | {most:.2f} | - | {said} |" in figures.targets(found, {}, least)
+
+
+def test_instructions_settle_what_times_do_not() -> None:
+    times: figures.Figures = {"universal": {"x": [11.0]}, "0.9 universal": {"x": [10.0]}}
+    for ours, said in (90, "| 0.90 | met by instructions |"), (101, "| 1.01 | **missed** |"):
+        counted: figures.Figures = {"universal": {"x": [ours]}, "0.9 universal": {"x": [100]}}
+        assert said in figures.targets(times, {}, {}, counted)
+    times["universal"]["x"] = [10.5]
+    assert "| 1.01 | met |" in figures.targets(times, {}, {}, counted)
 
 
 def test_less_than_a_nanosecond_is_not_resolved() -> None:

@@ -14,35 +14,30 @@
 namespace hpy::universal {
 namespace {
 
-// An array of borrowed handles. Short ones, that is nearly all, do not leave the stack.
-class HandleArray {
- public:
-  HandleArray(PyObject* const* objects, size_t count) {
-    if (count > kFew) [[unlikely]] {
-      data_ = static_cast<HPy*>(PyMem_Malloc(count * sizeof(HPy)));
-      if (data_ == nullptr) {
-        PyErr_NoMemory();
-        return;
-      }
-    }
-    for (size_t i = 0; i < count; ++i) data_[i] = _py2h_nn(objects[i]);
-  }
-  ~HandleArray() {
-    if (data_ != few_) [[unlikely]] {
-      PyMem_Free(data_);
-    }
-  }
-  HandleArray(const HandleArray&) = delete;
-  HandleArray& operator=(const HandleArray&) = delete;
+void Borrow(PyObject* const* objects, size_t count, HPy* handles) {
+  for (size_t i = 0; i < count; ++i) handles[i] = _py2h_nn(objects[i]);
+}
 
-  bool ok() const { return data_ != nullptr; }
-  const HPy* data() const { return data_; }
-
- private:
-  static constexpr size_t kFew = 12;
-  HPy* data_ = few_;
-  HPy few_[kFew];
-};
+// A function that gets an array of borrowed handles, or `failed` without memory for it. Short arrays,
+// that is nearly all, do not leave the stack.
+template <typename Result, typename Call>
+Result WithBorrowed(PyObject* const* objects, size_t count, Result failed, const Call& call) {
+  constexpr size_t kFew = 12;
+  if (count > kFew) [[unlikely]] {
+    HPy* const many = static_cast<HPy*>(PyMem_Malloc(count * sizeof(HPy)));
+    if (many == nullptr) {
+      PyErr_NoMemory();
+      return failed;
+    }
+    Borrow(objects, count, many);
+    const Result result = call(many);
+    PyMem_Free(many);
+    return result;
+  }
+  HPy few[kFew];
+  Borrow(objects, count, few);
+  return call(few);
+}
 
 PyObject* const* TupleItems(PyObject* tuple) {
   return reinterpret_cast<PyTupleObject*>(tuple)->ob_item;
@@ -60,41 +55,43 @@ Function As(HPyCFunction func) {
 
 void CallVarargs(HPyContext* ctx, HPyCFunction func, void* args) {
   auto& a = ArgsOf<_HPyFunc_args_VARARGS>(args);
-  HandleArray handles(a.args, static_cast<size_t>(a.nargs));
-  a.result = handles.ok() ? _h2py(As<HPyFunc_varargs>(func)(ctx, _py2h(a.self), handles.data(),
-                                                            static_cast<size_t>(a.nargs)))
-                          : nullptr;
+  const auto nargs = static_cast<size_t>(a.nargs);
+  const HPy self = _py2h(a.self);
+  a.result = _h2py(WithBorrowed(a.args, nargs, HPy_NULL, [&](const HPy* handles) {
+    return As<HPyFunc_varargs>(func)(ctx, self, handles, nargs);
+  }));
 }
 
 // Serves as fastcall and as vectorcall function: nargsf may carry PY_VECTORCALL_ARGUMENTS_OFFSET.
 void CallKeywords(HPyContext* ctx, HPyCFunction func, void* args) {
   auto& a = ArgsOf<_HPyFunc_args_KEYWORDS>(args);
-  size_t nargs = static_cast<size_t>(PyVectorcall_NARGS(a.nargsf));
+  const auto nargs = static_cast<size_t>(PyVectorcall_NARGS(a.nargsf));
   size_t count = nargs;
   if (a.kwnames != nullptr) count += static_cast<size_t>(PyTuple_GET_SIZE(a.kwnames));
-  HandleArray handles(a.args, count);
-  a.result = handles.ok() ? _h2py(As<HPyFunc_keywords>(func)(ctx, _py2h(a.self), handles.data(),
-                                                             nargs, _py2h(a.kwnames)))
-                          : nullptr;
+  const HPy self = _py2h(a.self), kwnames = _py2h(a.kwnames);
+  a.result = _h2py(WithBorrowed(a.args, count, HPy_NULL, [&](const HPy* handles) {
+    return As<HPyFunc_keywords>(func)(ctx, self, handles, nargs, kwnames);
+  }));
 }
 
 void CallInit(HPyContext* ctx, HPyCFunction func, void* args) {
   auto& a = ArgsOf<_HPyFunc_args_INITPROC>(args);
-  HPy_ssize_t nargs = PyTuple_GET_SIZE(a.args);
-  HandleArray handles(TupleItems(a.args), static_cast<size_t>(nargs));
-  a.result = handles.ok() ? As<HPyFunc_initproc>(func)(ctx, _py2h(a.self), handles.data(), nargs,
-                                                       _py2h(a.kw))
-                          : -1;
+  const HPy_ssize_t nargs = PyTuple_GET_SIZE(a.args);
+  const HPy self = _py2h_nn(a.self), kw = _py2h(a.kw);
+  a.result =
+      WithBorrowed(TupleItems(a.args), static_cast<size_t>(nargs), -1, [&](const HPy* handles) {
+        return As<HPyFunc_initproc>(func)(ctx, self, handles, nargs, kw);
+      });
 }
 
 void CallNew(HPyContext* ctx, HPyCFunction func, void* args) {
   auto& a = ArgsOf<_HPyFunc_args_NEWFUNC>(args);
-  HPy_ssize_t nargs = PyTuple_GET_SIZE(a.args);
-  HandleArray handles(TupleItems(a.args), static_cast<size_t>(nargs));
-  a.result =
-      handles.ok()
-          ? _h2py(As<HPyFunc_newfunc>(func)(ctx, _py2h(a.self), handles.data(), nargs, _py2h(a.kw)))
-          : nullptr;
+  const HPy_ssize_t nargs = PyTuple_GET_SIZE(a.args);
+  const HPy type = _py2h_nn(a.self), kw = _py2h(a.kw);
+  a.result = _h2py(WithBorrowed(TupleItems(a.args), static_cast<size_t>(nargs), HPy_NULL,
+                                [&](const HPy* handles) {
+                                  return As<HPyFunc_newfunc>(func)(ctx, type, handles, nargs, kw);
+                                }));
 }
 
 void CallGetBuffer(HPyContext* ctx, HPyCFunction func, void* args) {

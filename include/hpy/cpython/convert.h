@@ -30,15 +30,6 @@ HPyAPI_UNUSED cpy_PyObject* _HPyCPy_XNewRef(cpy_PyObject* object) {
   return object;
 }
 
-/* PyLong_FromLong is the quicker one, where it is wide enough. */
-HPyAPI_UNUSED cpy_PyObject* _HPyCPy_FromInt64(int64_t value) {
-#if LONG_MAX >= INT64_MAX
-  return PyLong_FromLong(value);
-#else
-  return PyLong_FromLongLong(value);
-#endif
-}
-
 /* A list builder's items are set in turn, mostly; the rest is in runtime/ctx_builder.c, with the
  * parameters where they are already. `item`: what the handle refers to, if it is not null. */
 HPyAPI_IMPL void _HPyListBuilder_SetOutOfTurn(HPyContext* ctx, HPyListBuilder builder,
@@ -46,12 +37,13 @@ HPyAPI_IMPL void _HPyListBuilder_SetOutOfTurn(HPyContext* ctx, HPyListBuilder bu
 HPyAPI_UNUSED void _HPyCPy_SetListItem(HPyContext* ctx, HPyListBuilder builder, Py_ssize_t index,
                                        HPy h_item, cpy_PyObject* item) {
   PyListObject* list = (PyListObject*)builder._lst;
-  if (list != NULL && index == Py_SIZE(list) && index < list->allocated && h_item._i != 0) {
+  if (_HPy_UNLIKELY(list == NULL || index != Py_SIZE(list) || index >= list->allocated ||
+                    h_item._i == 0)) {
+    _HPyListBuilder_SetOutOfTurn(ctx, builder, index, h_item);
+  } else {
     Py_INCREF(item);
     list->ob_item[index] = item;
     Py_SET_SIZE(list, index + 1);
-  } else {
-    _HPyListBuilder_SetOutOfTurn(ctx, builder, index, h_item);
   }
 }
 
