@@ -79,7 +79,7 @@ class State {
     return OpenAt(call, wrapped, site.pc, site.sp, site.fp);
   }
   // The same, with everything in registers: what most wrappers end with.
-  static HPy OpenAt(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp, uintptr_t fp);
+  [[gnu::hot]] static HPy OpenAt(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp, uintptr_t fp);
   // A handle that is about to be closed, or was just now. The last that its call opened, as most are, is
   // of the newest generation too.
   [[gnu::always_inline]] static bool CountClosedLast(HPy handle, Call& call) {

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 #include <new>
 
 namespace hpy::handles {
@@ -54,21 +55,21 @@ struct ForkHandlers {
   static void Before() {
     g_all_mutex.lock();
     for (Buffers* b = g_all; b != nullptr; b = b->next_) {
-      b->mutex_.lock();
+      b->lock_.lock();
       if (b->pool_ != nullptr) b->pool_->PrepareFork();
     }
   }
   static void InParent() {
     for (Buffers* b = g_all; b != nullptr; b = b->next_) {
       if (b->pool_ != nullptr) b->pool_->AfterForkInParent();
-      b->mutex_.unlock();
+      b->lock_.unlock();
     }
     g_all_mutex.unlock();
   }
   static void InChild() {
     for (Buffers* b = g_all; b != nullptr; b = b->next_) {
       if (b->pool_ != nullptr) b->pool_->AfterForkInChild();
-      b->mutex_.unlock();
+      b->lock_.unlock();
     }
     g_all_mutex.unlock();
   }
@@ -102,7 +103,7 @@ Buffers::~Buffers() {
 }
 
 void Buffers::set_guard(Guard guard) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard<ForkLock> lock(lock_);
   guard_ = guard;
   if (pool_ == nullptr) return;
   // Until now none was trusted, so none is pending; from now on none may be.
@@ -111,7 +112,7 @@ void Buffers::set_guard(Guard guard) {
 }
 
 void Buffers::set_closed_max(size_t bytes) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard<ForkLock> lock(lock_);
   closed_max_ = bytes;
   if (pool_ != nullptr) pool_->set_closed_max(bytes / pool_->counted_bytes());
 }
@@ -194,7 +195,7 @@ bool Buffers::GiveFromHeap(const char* data, size_t size, Buffer* out) {
 }
 
 const char* Buffers::Give(uint32_t slot, const char* data, size_t size, BufferStory story) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard<ForkLock> lock(lock_);
   size++;
   story.size = static_cast<uint32_t>(std::min<size_t>(size, UINT32_MAX));
   Buffer buffer;
@@ -286,7 +287,7 @@ bool Buffers::IsTrusted(uint64_t pair) {
 }
 
 bool Buffers::Revoke(uint32_t slot, const BufferEnd& end, size_t limit, bool later) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard<ForkLock> lock(lock_);
   Buffer* const found = BufferOf(slot);
   if (found == nullptr) return false;
   Buffer& buffer = *found;
@@ -337,7 +338,7 @@ bool Buffers::Revoke(uint32_t slot, const BufferEnd& end, size_t limit, bool lat
 
 void Buffers::Flush() {
   if (!flush_needed_) return;
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard<ForkLock> lock(lock_);
   flush_needed_ = false;
   pool_->Flush();
 }

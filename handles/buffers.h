@@ -12,12 +12,13 @@
 #ifndef HPY_HANDLES_BUFFERS_H_
 #define HPY_HANDLES_BUFFERS_H_
 
+#include <sched.h>
+
 #include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -39,6 +40,19 @@ struct Located {
   uintptr_t data = 0;    // where the bytes begin
   void* page = nullptr;  // the page of the address
   size_t page_size = 0;
+};
+
+// Who holds it has the interpreter's lock, or is in a fork(): so it is free, nearly always, and
+// nothing but a flag. (A std::mutex is code and data on three more pages: see page_pool.h.)
+class ForkLock {
+ public:
+  void lock() {
+    while (is_held_.test_and_set(std::memory_order_acquire)) sched_yield();
+  }
+  void unlock() { is_held_.clear(std::memory_order_release); }
+
+ private:
+  std::atomic_flag is_held_;
 };
 
 // Guarded by the interpreter's lock; the pool by one of its own too, which is held over fork(): in a
@@ -136,13 +150,13 @@ class Buffers {
   Buffer* BufferOf(uint32_t slot) {
     return const_cast<Buffer*>(std::as_const(*this).BufferOf(slot));
   }
-  Buffer& Make(uint32_t slot);
+  [[gnu::hot]] Buffer& Make(uint32_t slot);
   void Free(const Buffer& buffer);
   void Forget(uint32_t slot, Buffer& buffer);
   bool IsTrusted(uint64_t pair);
 
   friend struct ForkHandlers;
-  std::mutex mutex_;         // of the pool
+  ForkLock lock_;            // of the pool
   Buffers* next_ = nullptr;  // of all that there are: fork() goes through them
 
   std::vector<std::unique_ptr<Chunk>> chunks_;

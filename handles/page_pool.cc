@@ -203,7 +203,7 @@ uint32_t PagePool::ProtectRuns(uint32_t first, uint32_t count, State from, int p
     while (slot + run < end && at(slot + run).state == from) run++;
     if (run != 0 && Protect(slot, run, protection)) {
       changed += run;
-      for (uint32_t i = 0; i < run; i++) at(slot + i).state = to;
+      for (uint32_t i = 0; i < run; i++) at(slot + i).set(to);
     }
     slot += run + 1;
   }
@@ -234,7 +234,7 @@ void PagePool::TakeKeys(uint32_t first, uint32_t count) {
                       ProtectionKeys::kNone)) {
       at(slot).key = ProtectionKeys::kNone;
     } else {
-      at(slot).state = State::kClosed;  // inaccessible, and of no use
+      at(slot).set(State::kClosed);  // inaccessible, and of no use
     }
   }
 }
@@ -314,7 +314,7 @@ uint32_t PagePool::Take() {
         ProtectRuns(slot, 1, State::kArmed, PROT_NONE, State::kRevoked);
         continue;
       }
-      at(slot).state = State::kOpen;
+      at(slot).set(State::kOpen);
       open_++;
       if (!at(slot).has_far && at(slot).story.size != 0) TouchFar(slot);
       return slot;
@@ -341,13 +341,15 @@ void PagePool::Close(uint32_t slot) {
   open_--;
   // Before this one is hidden: it makes an end of what is.
   if (pending_count_ == kMaxPending) RevokePending();
-  State was = closed.state;
-  while (was == State::kSharing || !closed.state.compare_exchange_weak(was, State::kClosed)) {
-    sched_yield();
-    was = closed.state;
-  }
   bool is_hidden = false;
-  if (closed.key != ProtectionKeys::kNone) {
+  if (closed.key == ProtectionKeys::kNone) {
+    closed.set(State::kClosed);  // Share() has no business with it
+  } else {
+    State was = closed.state;
+    while (was == State::kSharing || !closed.state.compare_exchange_weak(was, State::kClosed)) {
+      sched_yield();
+      was = closed.state;
+    }
     is_hidden = LeaveKey(closed.key, was == State::kShared);
     if (was == State::kShared) closed.key = ProtectionKeys::kNone;
   }
@@ -373,7 +375,7 @@ bool PagePool::RevokePending() {
     const bool revoked = Protect(first, count, PROT_NONE);
     for (uint32_t n = 0; n < count; n++) {
       if (revoked) {
-        at(first + n).state = State::kRevoked;
+        at(first + n).set(State::kRevoked);
       } else {
         Poison(writable(first + n), page_size_);
         pending_[refused++] = first + n;
@@ -426,7 +428,7 @@ bool PagePool::AfterForkInChild() {
   if (disabled_ || arenas == 0) return !disabled_;
   if (open_ != 0 && snapshot_ == nullptr) {
     for (uint32_t slot = 0; slot < made_; slot++) {
-      if (at(slot).state == State::kSharing) at(slot).state = State::kOpen;  // nobody is at it here
+      if (at(slot).state == State::kSharing) at(slot).set(State::kOpen);  // nobody is at it here
     }
     disabled_ = true;
     return false;
@@ -442,10 +444,10 @@ bool PagePool::AfterForkInChild() {
     for (uint32_t n = 0; n < kArenaSlots; n++) {
       const uint32_t slot = i * kArenaSlots + n;
       if (!at(slot).is_open()) {
-        at(slot).state = State::kRevoked;
+        at(slot).set(State::kRevoked);
         continue;
       }
-      at(slot).state = State::kOpen;
+      at(slot).set(State::kOpen);
       if (!mapped && !Map(&arena)) {
         good = false;
         break;

@@ -95,6 +95,8 @@ class alignas(4096) PagePool {
     std::atomic<SlotState> state{SlotState::kRevoked};
     std::atomic<int8_t> key{ProtectionKeys::kNone};  // that its pages have
     bool has_far = false;                            // the far page was accessed, so it is present
+    // Others than the owner of the pool only look, but for Share().
+    void set(SlotState to) { state.store(to, std::memory_order_release); }
     bool is_open() const {
       const SlotState now = state.load(std::memory_order_relaxed);
       return now == SlotState::kOpen || now == SlotState::kSharing || now == SlotState::kShared;
