@@ -73,8 +73,9 @@ bool InVirtualMachine() {
 }  // namespace
 
 SlotLayout SlotLayout::Best() {
-  rlimit limit;
-  const bool is_short = getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+  rlimit space, files;
+  const bool is_short = (getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY) ||
+                        (getrlimit(RLIMIT_FSIZE, &files) == 0 && files.rlim_cur != RLIM_INFINITY);
   return InVirtualMachine() && !is_short ? Far() : Near();
 }
 
@@ -130,6 +131,7 @@ bool PagePool::InstallGuards(const Arena& arena, int fd) {
     if (good || method_ == GuardMethod::kMarkers) return good;
   }
   method_ = GuardMethod::kBeyondEnd;
+  if (arena.layout.far != 0) return false;  // it would be a mapping of its own
   for (uint32_t i = 0; i < kArenaSlots; i++) {
     char* guard = arena.readable + arena.Offset(i) + page_size_;
     const off_t beyond = static_cast<off_t>(arena.bytes() + arena.Offset(i));
@@ -173,12 +175,17 @@ bool PagePool::Grow() {
   if (made_ >= max_slots_) return false;
   const uint32_t index = made_ / kArenaSlots;
   Arena& arena = arenas_[index];
-  arena.layout = batched_ || UsesKeys() ? SlotLayout::Near() : alone_layout_;
-  arena.slot_bytes = arena.layout.pages * page_size_;
+  const bool is_far = !batched_ && !UsesKeys() && method_ != GuardMethod::kBeyondEnd;
+  arena.Set(is_far ? alone_layout_ : SlotLayout::Near(), page_size_);
   void* slots = mmap(nullptr, sizeof(Slot) * kArenaSlots, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (slots == MAP_FAILED) return false;
-  if (!Map(&arena)) {
+  bool good = Map(&arena);
+  if (!good && is_far && method_ == GuardMethod::kBeyondEnd) {  // it just turned out
+    arena.Set(SlotLayout::Near(), page_size_);
+    good = Map(&arena);
+  }
+  if (!good) {
     munmap(slots, sizeof(Slot) * kArenaSlots);
     return false;
   }
@@ -296,7 +303,7 @@ bool PagePool::LeaveKey(int key, bool shared) {
 // memory has to be found for it: a program that needs few buffers does without.
 void PagePool::TouchFar(uint32_t slot) {
   const uint32_t far = arena(slot).layout.far;
-  if (far != 0 && method_ == GuardMethod::kMarkers) {
+  if (far != 0) {
     static_cast<void>(*static_cast<const volatile char*>(readable(slot) + far * page_size_));
   }
   at(slot).has_far = true;

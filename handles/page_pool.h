@@ -69,7 +69,8 @@ struct SlotLayout {
 
   static constexpr SlotLayout Near() { return {3, 0}; }
   static constexpr SlotLayout Far() { return {35, 33}; }
-  // What is faster here. Near() also where address space is short (ulimit -v).
+  // What is faster here. Near() also where address space or the size of files is limited (ulimit -v,
+  // -f); a pool without guard markers uses it too.
   static SlotLayout Best();
 };
 
@@ -170,6 +171,10 @@ class alignas(4096) PagePool {
     size_t slot_bytes = 0;  // of address space
     bool stale = false;     // after a fork: the pages are shared with the parent
 
+    void Set(SlotLayout wanted, size_t page_size) {
+      layout = wanted;
+      slot_bytes = wanted.pages * page_size;
+    }
     size_t bytes() const { return kArenaSlots * slot_bytes; }
     size_t Offset(uint32_t slot) const { return slot % kArenaSlots * slot_bytes; }
   };
