@@ -196,6 +196,7 @@ bool Buffers::GiveFromHeap(const char* data, size_t size, Buffer* out) {
 
 const char* Buffers::Give(uint32_t slot, const char* data, size_t size, BufferStory story) {
   const std::lock_guard<ForkLock> lock(lock_);
+  Buffer& place = Make(slot);  // first: it may throw
   size++;
   story.size = static_cast<uint32_t>(std::min<size_t>(size, UINT32_MAX));
   Buffer buffer;
@@ -210,7 +211,7 @@ const char* Buffers::Give(uint32_t slot, const char* data, size_t size, BufferSt
     if (!GiveFromHeap(data, size, &buffer)) return nullptr;
     heap_stories_[slot] = story;
   }
-  Make(slot) = buffer;
+  place = buffer;
   return buffer.data;
 }
 

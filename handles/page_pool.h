@@ -69,8 +69,8 @@ struct SlotLayout {
 
   static constexpr SlotLayout Near() { return {3, 0}; }
   static constexpr SlotLayout Far() { return {35, 33}; }
-  // What is faster here. Near() also where address space or the size of files is limited (ulimit -v,
-  // -f); a pool without guard markers uses it too.
+  // What is faster here. Near() is also what a pool falls back to: without guard markers, and where
+  // address space or the size of files is limited (ulimit -v, -f) or exhausted.
   static SlotLayout Best();
 };
 
@@ -146,7 +146,8 @@ class alignas(4096) PagePool {
   // or kNone. Safe in a signal handler, on any thread.
   uint32_t Locate(uintptr_t address, bool* in_guard) const;
 
-  // fork(): PrepareFork() copies what is open. In the child, AfterForkInChild() puts memory of its
+  // fork(): PrepareFork() copies what is open, and keeps the child from inheriting arenas where nothing
+  // is. In the child, AfterForkInChild() puts memory of its
   // own at the same addresses, with that copy; in the parent, AfterForkInParent() drops the copy.
   // Between the two, only system calls are made. False where the child could get no memory: the
   // bytes of open buffers are the parent's still, and the pool hands out nothing any more.
@@ -194,6 +195,10 @@ class alignas(4096) PagePool {
   bool Arm(uint32_t index);
   [[gnu::hot]] bool RevokePending();
   void TouchFar(uint32_t slot);
+  static uint32_t OpenIn(const Arena& arena);
+  void DropSnapshot();
+  // In the child: memory of its own for an arena that has open slots, whose bytes begin at `*from`.
+  bool CopyOpen(uint32_t index, const char** from);
 
   bool MayUseKeys() const { return !batched_ && has_mappings_; }
   bool UsesKeys() const {

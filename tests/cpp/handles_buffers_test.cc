@@ -6,9 +6,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csetjmp>
 #include <csignal>
+#include <cstddef>
 #include <cstring>
 #include <fstream>
 #include <iterator>
@@ -361,20 +363,34 @@ TEST(PagePool, AFarPageGoesWithTheBytes) {
   }
 }
 
-TEST(PagePool, FarPagesAreForVirtualMachinesWithAddressSpaceToSpare) {
+TEST(PagePool, FarPagesAreForVirtualMachines) {
   std::ifstream file("/proc/cpuinfo");
   const std::string text(std::istreambuf_iterator<char>(file), {});
   const bool is_virtual = text.find(" hypervisor") != std::string::npos;
   EXPECT_EQ(SlotLayout::Best().far != 0, is_virtual);
+}
+
+bool IsFar(PagePool& pool) {
+  const uint32_t slot = pool.Take();
+  const auto step = pool.readable(pool.Take()) - pool.readable(slot);
+  return step != static_cast<std::ptrdiff_t>(pool.counted_bytes());
+}
+
+TEST(PagePool, SlotsAreNearUnderALimit) {
+  std::thread([] {}).join();
   for (const auto resource : {RLIMIT_AS, RLIMIT_FSIZE}) {
+    PagePool pool(0, GuardMethod::kNone, SlotLayout::Far());
     rlimit before;
     getrlimit(resource, &before);
+    if (before.rlim_cur == RLIM_INFINITY) {
+      EXPECT_TRUE(IsFar(pool) || pool.method() == GuardMethod::kBeyondEnd);
+      for (uint32_t i = 2; i < PagePool::kArenaSlots; i++) pool.Take();
+    }
     rlimit limited = before;
-    limited.rlim_cur = size_t{64} << 30;
+    limited.rlim_cur = std::min<rlim_t>(before.rlim_cur, rlim_t{64} << 40);
     setrlimit(resource, &limited);
-    const uint32_t far = SlotLayout::Best().far;
+    EXPECT_FALSE(IsFar(pool));
     setrlimit(resource, &before);
-    EXPECT_EQ(far, 0u);
   }
 }
 
@@ -385,10 +401,9 @@ TEST(PagePool, WithoutGuardMarkersSlotsAreNear) {
   if (child == 0) {
     if (syscall(SYS_mlockall, MCL_FUTURE) != 0) _exit(77);  // ASan's mlockall() does nothing
     PagePool pool(0, GuardMethod::kNone, SlotLayout::Far());
+    if (IsFar(pool)) _exit(1);
+    if (pool.method() != GuardMethod::kBeyondEnd) _exit(2);
     const uint32_t slot = pool.Take();
-    if (pool.method() != GuardMethod::kBeyondEnd) _exit(1);
-    const auto step = pool.readable(pool.Take()) - pool.readable(slot);
-    if (step != static_cast<std::ptrdiff_t>(pool.counted_bytes())) _exit(2);
     const char* const bytes = pool.readable(slot);
     if (!Reads(bytes) || Reads(bytes + pool.page_size())) _exit(3);
     pool.Close(slot);
@@ -484,6 +499,41 @@ TEST_P(EachGuard, ParentAndChildDoNotShare) {
   EXPECT_TRUE(WIFEXITED(status));
   EXPECT_EQ(WEXITSTATUS(status), 0);
   for (const int fd : {to_child[0], to_child[1], to_parent[0], to_parent[1]}) close(fd);
+}
+
+// Nothing is lost where a child can have no memory of its own: what is open is the parent's.
+TEST_P(EachGuard, AChildWithoutDescriptors) {
+  Buffers buffers(0, GetParam().method, GetParam().layout);
+  std::vector<const char*> copies;
+  for (uint32_t i = 0; i < 400; i++) copies.push_back(buffers.Give(i, "text", 4));
+  const auto is_closed = [](size_t i) { return i >= 100 && i < 300; };  // all of one arena
+  for (uint32_t i = 100; i < 300; i++) Revoke(buffers, i);
+  rlimit before;
+  getrlimit(RLIMIT_NOFILE, &before);
+  rlimit none = before;
+  none.rlim_cur = 0;
+  setrlimit(RLIMIT_NOFILE, &none);
+  const pid_t child = fork();
+  if (child == 0) {
+    for (uint32_t i = 0; i < 400; i++) {
+      Located located;
+      if (Reads(copies[i]) == is_closed(i)) _exit(1);
+      if (!buffers.Locate(reinterpret_cast<uintptr_t>(copies[i]), &located)) _exit(2);
+      if (located.open == is_closed(i)) _exit(3);
+    }
+    if (std::strcmp(buffers.Give(1000, "more", 4), "more") != 0 || !buffers.IsOnHeap(1000))
+      _exit(4);
+    const pid_t grandchild = fork();
+    if (grandchild == 0) _exit(Reads(copies[0]) && !Reads(copies[200]) ? 0 : 1);
+    int status = 0;
+    waitpid(grandchild, &status, 0);
+    _exit(status == 0 ? 0 : 5);
+  }
+  setrlimit(RLIMIT_NOFILE, &before);
+  int status = 0;
+  waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+  for (uint32_t i = 0; i < 400; i++) EXPECT_EQ(Reads(copies[i]), !is_closed(i)) << i;
 }
 
 TEST(Buffers, ForkWhileAnotherThreadIsInside) {
