@@ -422,39 +422,25 @@ uint32_t PagePool::OpenIn(const Arena& arena) {
 }
 
 void PagePool::PrepareFork() {
-  if (disabled_) return;
-  if (open_ != 0) {
-    const size_t bytes = size_t{open_} * page_size_;
-    void* copy = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (copy == MAP_FAILED) return;
-    snapshot_ = static_cast<char*>(copy);
-    snapshot_bytes_ = bytes;
-  }
+  if (disabled_ || open_ == 0) return;
+  const size_t bytes = size_t{open_} * page_size_;
+  void* copy = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (copy == MAP_FAILED) return;
+  snapshot_ = static_cast<char*>(copy);
+  snapshot_bytes_ = bytes;
   char* to = snapshot_;
-  for (uint32_t slot = 0; slot < made_ && open_ != 0; slot++) {
+  for (uint32_t slot = 0; slot < made_; slot++) {
     if (!at(slot).is_open()) continue;
     // Only the bytes of the buffer: what lies before them in the page means nothing.
     const size_t size = std::min<size_t>(at(slot).story.size, page_size_);
     std::memcpy(to + page_size_ - size, writable(slot) + page_size_ - size, size);
     to += page_size_;
   }
-  // To copy guard markers takes the kernel half a microsecond for each slot.
-  for (uint32_t i = 0; i < arena_count_.load(std::memory_order_relaxed); i++) {
-    Arena& arena = arenas_[i];
-    if (OpenIn(arena) == 0) madvise(arena.readable, arena.bytes(), MADV_DONTFORK);
-  }
-}
-
-void PagePool::DropSnapshot() {
-  if (snapshot_ != nullptr) munmap(snapshot_, snapshot_bytes_);
-  snapshot_ = nullptr;
 }
 
 void PagePool::AfterForkInParent() {
-  DropSnapshot();
-  for (uint32_t i = 0; i < arena_count_.load(std::memory_order_relaxed) && !disabled_; i++) {
-    if (OpenIn(arenas_[i]) == 0) madvise(arenas_[i].readable, arenas_[i].bytes(), MADV_DOFORK);
-  }
+  if (snapshot_ != nullptr) munmap(snapshot_, snapshot_bytes_);
+  snapshot_ = nullptr;
 }
 
 bool PagePool::CopyOpen(uint32_t index, const char** from) {
@@ -486,12 +472,11 @@ bool PagePool::AfterForkInChild() {
       good = good && CopyOpen(i, &from);
     } else {
       // Closed buffers of the parent stay what they are: inaccessible, with their story.
-      mmap(arena.readable, arena.bytes(), PROT_NONE,
-           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+      mprotect(arena.readable, arena.bytes(), PROT_NONE);
       arena.stale = true;
     }
   }
-  DropSnapshot();
+  AfterForkInParent();
   next_ = end_ = 0;
   pending_count_ = pending_readable_ = 0;
   std::fill(std::begin(users_), std::end(users_), 0);

@@ -146,8 +146,7 @@ class alignas(4096) PagePool {
   // or kNone. Safe in a signal handler, on any thread.
   uint32_t Locate(uintptr_t address, bool* in_guard) const;
 
-  // fork(): PrepareFork() copies what is open, and keeps the child from inheriting arenas where nothing
-  // is. In the child, AfterForkInChild() puts memory of its
+  // fork(): PrepareFork() copies what is open. In the child, AfterForkInChild() puts memory of its
   // own at the same addresses, with that copy; in the parent, AfterForkInParent() drops the copy.
   // Between the two, only system calls are made. False where the child could get no memory: the
   // bytes of open buffers are the parent's still, and the pool hands out nothing any more.
@@ -196,7 +195,6 @@ class alignas(4096) PagePool {
   [[gnu::hot]] bool RevokePending();
   void TouchFar(uint32_t slot);
   static uint32_t OpenIn(const Arena& arena);
-  void DropSnapshot();
   // In the child: memory of its own for an arena that has open slots, whose bytes begin at `*from`.
   bool CopyOpen(uint32_t index, const char** from);
 

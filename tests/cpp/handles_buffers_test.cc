@@ -387,7 +387,7 @@ TEST(PagePool, SlotsAreNearUnderALimit) {
       for (uint32_t i = 2; i < PagePool::kArenaSlots; i++) pool.Take();
     }
     rlimit limited = before;
-    limited.rlim_cur = std::min<rlim_t>(before.rlim_cur, rlim_t{64} << 40);
+    limited.rlim_cur = std::min<rlim_t>(before.rlim_cur, RLIM_INFINITY - 1);
     setrlimit(resource, &limited);
     EXPECT_FALSE(IsFar(pool));
     setrlimit(resource, &before);
