@@ -118,10 +118,10 @@ bool PagePool::InstallMarkers(const Arena& arena) const {
     return first == end || madvise(arena.readable + arena.Offset(slot) + first * page_size_,
                                    (end - first) * page_size_, MADV_GUARD_INSTALL) == 0;
   };
-  const auto [pages, far_page] = arena.layout;
-  const uint32_t far = far_page != 0 ? far_page : pages;
+  const SlotLayout& layout = arena.layout;
+  const uint32_t behind = layout.far != 0 ? layout.far + 1 : layout.pages;
   for (uint32_t i = 0; i < kArenaSlots; i++) {
-    if (!install(i, 1, far) || !install(i, std::min(far + 1, pages), pages)) return false;
+    if (!install(i, 1, SlotLayout::kGuardEnd) || !install(i, behind, layout.pages)) return false;
   }
   return true;
 }
