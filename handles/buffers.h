@@ -2,8 +2,8 @@
 //
 // A copy belongs to a handle: asking twice gives the same pointer. It is good, and may only be read,
 // while the handle is open. How that is enforced is the Guard:
-//   kStrict    every access after the end of the handle, every write, and every access behind the
-//              terminating NUL faults. Locate() tells a fault handler what it was.
+//   kStrict    every access after the end of the handle, every write, and every access in the two pages
+//              behind the terminating NUL's faults. Locate() tells a fault handler what it was.
 //   kAdaptive  the same, but where a pair of opening and closing sites was right kTrusted times, closed
 //              bytes are overwritten at once and made inaccessible a batch at a time.
 //   kHeap      nothing faults. Bytes are overwritten when the handle is closed, and Inspect() tells when
