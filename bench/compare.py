@@ -10,9 +10,10 @@ half a second a variant. `--list` prints the names; a list of names that have co
 semicolons. Nothing but the operations is measured then,
 unless --sections says more.
 
-Each round runs every variant once, in a process of its own, one after the other; its figure is the
-least of some samples of 5 milliseconds. What is printed is the median of the rounds, and a ratio is
-the median of the rounds' ratios, so that a machine whose speed drifts drifts for both.
+Each round starts a process of every variant, and they take turns: one sample of 5 milliseconds of
+an operation each, then the next sample. A variant's figure in a round is the least of its samples.
+What is printed is the median of the rounds, and a ratio is the median of the rounds' ratios, so
+that a machine whose speed drifts drifts for both.
 Prints tables and writes FOLDER/bench.json, or FOLDER/partial.json if not everything was measured.
 bench/document.py puts the tables of complete runs into docs/performance.md.
 """
@@ -20,6 +21,7 @@ bench/document.py puts the tables of complete runs into docs/performance.md.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import json
 import os
@@ -52,43 +54,74 @@ def progress(text: str) -> None:
         print(f"{text:<70}", end="\r", file=sys.stderr, flush=True)
 
 
+def ask(process: subprocess.Popen[str]) -> dict[str, float]:
+    """The next sample; none when there are no more."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("\n")
+    line = process.stdout.readline()
+    if line:
+        return dict(json.loads(line))
+    if process.wait():
+        raise SystemExit(f"{process.args} ended with {process.returncode}")
+    return {}
+
+
+def in_turn(running: dict[str, subprocess.Popen[str]]) -> Figures:
+    """Each process's samples: A B A B, so that a machine that is slow for a while is so for all."""
+    found: Figures = {name: {} for name in running}
+    waiting = dict(running)
+    while waiting:
+        for name, process in list(waiting.items()):
+            sample = ask(process)
+            if not sample:
+                del waiting[name]
+            for row, value in sample.items():
+                found[name].setdefault(row, []).append(value)
+    return found
+
+
 def collect(
-    chosen: list[Variant], rounds: int, script: str, module: str, arguments: dict[str, list[str]]
+    chosen: list[Variant], rounds: int, script: str, module: str, arguments: list[str]
 ) -> Figures:
-    """Each round's figures of each variant; `arguments` are those of the script, by variant."""
-    found: Figures = {variant.name: {} for variant in chosen if variant.name in arguments}
+    """Each round's figures of each variant: the least of its samples."""
+    found: Figures = {variant.name: {} for variant in chosen}
     for count in range(rounds):
-        for variant in chosen:
-            if variant.name not in arguments:
-                continue
-            progress(f"{script}, round {count + 1} of {rounds}: {variant.name}")
-            library = str(variant.libraries[module])
-            text = variant.run(script, library, *arguments[variant.name])
-            for row, value in json.loads(text).items():
-                found[variant.name].setdefault(row, []).append(value)
+        progress(f"{script}, round {count + 1} of {rounds}")
+        with contextlib.ExitStack() as stack:
+            running = {
+                variant.name: stack.enter_context(
+                    variant.start(script, str(variant.libraries[module]), *arguments)
+                )
+                for variant in chosen
+            }
+            for name, samples in in_turn(running).items():
+                for row, values in samples.items():
+                    found[name].setdefault(row, []).append(min(values))
     progress("")
     return found
 
 
 def operations(chosen: list[Variant], options: argparse.Namespace) -> Figures:
-    arguments: dict[str, list[str]] = {}
-    for variant in chosen:
-        names = [name for name in worker.NAMES if any(o in name for o in options.only)]
-        if variant.mode == "debug-stacks":
-            names = [name for name in names if name in OF_SLOW_ONE]
-        if names:
-            only = ["--only", ";".join(names)]
-            arguments[variant.name] = ["--samples", str(options.samples), *only]
-    return collect(chosen, options.rounds, "worker.py", "ops", arguments)
+    """HPy 0.9 with stacks by itself: it has fewer operations, so it would be at another one."""
+    names = [name for name in worker.NAMES if any(o in name for o in options.only)]
+    few = [name for name in names if name in OF_SLOW_ONE]
+    fast = [variant for variant in chosen if variant.mode != "debug-stacks"]
+    slow = [variant for variant in chosen if variant not in fast]
+    found: Figures = {}
+    for group, rows in ((fast, names), (slow, few)):
+        words = ["--samples", str(options.samples), "--only", ";".join(rows)]
+        if rows:
+            found |= collect(group, options.rounds, "worker.py", "ops", words)
+    return found
 
 
 def program(chosen: list[Variant], options: argparse.Namespace) -> Figures:
     """The slow modes once, and HPy 0.9 with stacks, which takes three minutes, not at all."""
     fast = [v for v in chosen if v.mode in ("cpython", "universal")]
     slow = [v for v in chosen if v not in fast and v.mode != "debug-stacks"]
-    found = collect(fast, options.rounds, "program.py", "hpyjson", {v.name: [] for v in fast})
-    once = {v.name: ["--samples", "1"] for v in slow}
-    return {**found, **collect(slow, 1, "program.py", "hpyjson", once)}
+    found = collect(fast, options.rounds, "program.py", "hpyjson", [])
+    return found | collect(slow, 1, "program.py", "hpyjson", ["--samples", "1"])
 
 
 def counted(chosen: list[Variant], options: argparse.Namespace) -> Figures:

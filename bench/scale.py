@@ -5,6 +5,7 @@ python scale.py MODE BINARY LIVE...      (a worker, as bench/worker.py)
 
 from __future__ import annotations
 
+import itertools
 import json
 import resource
 import sys
@@ -81,7 +82,8 @@ def work(mode: str, binary: str, live: list[int]) -> dict[str, float]:
         opening = (time.perf_counter() - start) / (number - opened) * 1e9
         found[f"ns to open each, up to {number:,}"] = opening
         opened = number
-        found[f"ns of HPy_Dup + HPy_Close, {number:,} open"] = worker.measure(dup_close, 5)
+        samples = itertools.islice(worker.measure(dup_close), 5)
+        found[f"ns of HPy_Dup + HPy_Close, {number:,} open"] = min(samples)
         found[f"us of an empty leak check, {number:,} open"] = _leak_check(hpy.debug) * 1e6
     # 8 of these bytes are the array in bench/ops that holds the handles.
     found["bytes for an open handle"] = (_resident() - before) / opened - 8

@@ -26,7 +26,8 @@ from support import peer  # noqa: E402
 PEER = "0.9 "  # names of its variants begin with it
 # Module, and the folder of its sources and its setup.py.
 EXTENSIONS = {"ops": REPOSITORY / "bench" / "ops", "hpyjson": REPOSITORY / "examples" / "json"}
-CFLAGS = ["-O2", "-g", "-DNDEBUG", "-fwrapv"]
+# Functions begin at lines of the cache, so that equal loops lie alike in both packages' builds.
+CFLAGS = ["-O2", "-g", "-DNDEBUG", "-fwrapv", "-falign-functions=64"]
 
 # Name, mode of bench/worker.py, and ABI of the binary.
 OURS = [
@@ -62,10 +63,20 @@ class Variant:
         env["PYTHONHASHSEED"] = "0"
         return env
 
+    def _command(self, script: str, *arguments: str) -> list[str]:
+        path = Path(__file__).with_name(script)
+        return [str(self.python), str(path), self.mode, *arguments]
+
+    def start(self, script: str, *arguments: str) -> subprocess.Popen[str]:
+        """A script of this folder that answers lines, called with the mode and then `arguments`."""
+        command, pipe = self._command(script, *arguments), subprocess.PIPE
+        return subprocess.Popen(
+            command, env=self.environment(), stdin=pipe, stdout=pipe, text=True, bufsize=1
+        )
+
     def run(self, script: str, *arguments: str, prefix: Sequence[str] = ()) -> str:
         """What a script of this folder prints, called with the mode and then `arguments`."""
-        path = Path(__file__).with_name(script)
-        command = [*prefix, str(self.python), str(path), self.mode, *arguments]
+        command = [*prefix, *self._command(script, *arguments)]
         done = subprocess.run(
             command, env=self.environment(), capture_output=True, text=True, check=False
         )

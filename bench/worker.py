@@ -1,8 +1,9 @@
-"""Times the operations of bench/ops in one interpreter, and prints nanoseconds for each as JSON.
+"""Times the operations of bench/ops in one interpreter: a sample for each line that it reads.
 
     python worker.py MODE BINARY [--samples N] [--only NAME;...]
 
-Runs with this package or with HPy 0.9: nothing but the standard library and hpy is imported.
+Prints each as a line of JSON, {operation: nanoseconds}, so that processes can take turns. Runs
+with this package or with HPy 0.9: nothing but the standard library and hpy is imported.
 MODE is cpython, universal, debug, debug-no-stacks, debug-stacks, debug-adaptive or trace.
 """
 
@@ -17,6 +18,7 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any, Callable, NamedTuple
 
@@ -179,8 +181,8 @@ def stir(kept: list[object]) -> None:
     kept.append(new)
 
 
-def measure(operation: Operation, samples: int) -> float:
-    """Nanoseconds: the least of samples of about SAMPLE_SECONDS each."""
+def measure(operation: Operation) -> Iterator[float]:
+    """Nanoseconds, without end: samples of about SAMPLE_SECONDS each."""
     n = operation.step
     for _ in range(3):  # caches that fill the second time they are asked
         operation.run(n)
@@ -189,15 +191,20 @@ def measure(operation: Operation, samples: int) -> float:
         times = SAMPLE_SECONDS / max(seconds, SAMPLE_SECONDS / 100)
         n = (int(n * times) // operation.step + 1) * operation.step
         seconds = operation.run(n)
-    taken, empty = [], [0.0]
     kept: list[object] = []
-    for _ in range(samples):
+    around = [0.0] if operation.empty is None else [operation.empty(n)]
+    while True:
         stir(kept)
-        taken.append(operation.run(n))
+        taken = operation.run(n)
         if operation.empty is not None:
-            empty.append(operation.empty(n))
-    around = min(empty[1:]) if operation.empty is not None else 0.0
-    return max(min(taken) - around, 0.0) / n * 1e9
+            around.append(operation.empty(n))
+        yield max(taken - min(around), 0.0) / n * 1e9
+
+
+def answer(samples: Iterable[dict[str, float]]) -> None:
+    """Takes the next sample when a line is read."""
+    for _, sample in zip(iter(sys.stdin.readline, ""), samples):
+        print(json.dumps(sample), flush=True)
 
 
 def main() -> None:
@@ -211,7 +218,11 @@ def main() -> None:
     ops = load(options.mode, options.binary)
     names = [name for name in options.only.split(";") if name] or NAMES
     gc.disable()
-    json.dump({name: measure(OPERATIONS[name](ops), options.samples) for name in names}, sys.stdout)
+    answer(
+        {name: nanoseconds}
+        for name in names
+        for nanoseconds in itertools.islice(measure(OPERATIONS[name](ops)), options.samples)
+    )
 
 
 if __name__ == "__main__":

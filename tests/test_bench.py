@@ -14,6 +14,7 @@ from support import compiler, tree
 BENCH = tree.REPOSITORY / "bench"
 sys.path.insert(0, str(BENCH))
 
+import compare  # noqa: E402
 import document  # noqa: E402
 import figures  # noqa: E402
 import limits  # noqa: E402
@@ -26,9 +27,12 @@ def operations_of(mode: str, abi: str) -> Any:
     command = [sys.executable, str(BENCH / "worker.py"), mode, str(library), "--samples", "1"]
     env = {k: v for k, v in os.environ.items() if not k.startswith(("HPY", "PYTHON"))}
     env["PYTHONPATH"] = str(tree.STAGED)
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    lines = "\n" * (len(worker.NAMES) + 1)
+    done = subprocess.run(
+        command, env=env, input=lines, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return {k: v for line in done.stdout.splitlines() for k, v in json.loads(line).items()}
 
 
 @pytest.mark.parametrize(
@@ -48,6 +52,31 @@ def test_every_operation_in_every_mode(mode: str, abi: str) -> None:
     # Calls are timed less their empty loop: on a busy machine one sample may leave nothing.
     assert all(0 <= value < 1e6 for value in found.values()), found
     assert found["HPy_Dup + HPy_Close"] > 0
+
+
+def answering(text: str) -> "subprocess.Popen[str]":
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", text]
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, bufsize=1)
+
+
+def test_processes_take_turns(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    text = (
+        f"import sys, worker; log = open({str(log)!r}, 'a', buffering=1)\n"
+        "worker.answer({'x': log.write(WHO)} for _ in range(3))"
+    )
+    text = f"import sys; sys.path.insert(0, {str(BENCH)!r}); {text}"
+    with answering(text.replace("WHO", "'a'")) as a, answering(text.replace("WHO", "'bb'")) as b:
+        found = compare.in_turn({"a": a, "b": b})
+    assert found == {"a": {"x": [1, 1, 1]}, "b": {"x": [2, 2, 2]}}
+    assert log.read_text("ascii") == "abbabbabb"
+
+
+def test_a_process_that_fails_ends_the_run() -> None:
+    with answering("import sys; sys.stdin.readline(); sys.exit(3)") as process:
+        with pytest.raises(SystemExit, match="ended with 3"):
+            compare.in_turn({"a": process})
 
 
 def test_a_mode_that_is_none() -> None:
