@@ -62,11 +62,10 @@ def _targets(runs: list[Run]) -> str:
     rows = []
     for key, values in found.items():
         in_each = least.get(key, [0.0])
-        settles = counted.get(key)
         in_all = min(in_each) if len(in_each) == len(values) else 0.0
-        end = figures.verdict(max(values), most[key], in_all, settles)
+        end = figures.verdict(max(values), most[key], in_all)
         numbers = [f"{value:.2f}" for value in values] + ["-"] * (len(runs) - len(values))
-        cell = figures.instructions_cell(settles)
+        cell = figures.instructions_cell(counted.get(key))
         rows.append([*key, *numbers, f"{most[key]:.2f}", cell, end])
     numbered = (f"run {i + 1}" for i in range(len(runs)))
     heads = ["target", "ours", "of", *numbered, "at most", "instructions", ""]

@@ -101,15 +101,10 @@ def instruction_ratios(counted: Figures) -> dict[Key, float]:
     }
 
 
-def verdict(
-    value: float, most: float, least: float = 0.0, instructions: float | None = None
-) -> str:
-    """`least`: of the programs that do nothing else, said where it misses the target too.
-    `instructions`: where a time says "slower", their ratio settles it."""
+def verdict(value: float, most: float, least: float = 0.0) -> str:
+    """`least`: of the programs that do nothing else, said where it misses the target too."""
     if value <= most:
         return "met"
-    if instructions is not None and round(instructions, 2) <= 1:
-        return "met by instructions"
     return f"**missed** (the least: {least:.2f})" if least > most else "**missed**"
 
 
@@ -124,7 +119,7 @@ def targets(
     rows = []
     for row, ours, theirs, value, most in ratios(figures, program):
         key = row, ours, theirs
-        settles = by_key.get(key)
-        end = verdict(value, most, least.get(key, 0.0), settles)
-        rows.append([*key, f"{value:.2f}", f"{most:.2f}", instructions_cell(settles), end])
+        cell = instructions_cell(by_key.get(key))
+        end = verdict(value, most, least.get(key, 0.0))
+        rows.append([*key, f"{value:.2f}", f"{most:.2f}", cell, end])
     return markdown(["target", "ours", "of", "ratio", "at most", "instructions", ""], rows, 3)

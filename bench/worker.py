@@ -183,14 +183,13 @@ def stir(kept: list[object]) -> None:
 
 def measure(operation: Operation) -> Iterator[float]:
     """Nanoseconds, without end: samples of about SAMPLE_SECONDS each."""
-    n = operation.step
-    for _ in range(3):  # caches that fill the second time they are asked
-        operation.run(n)
-    seconds = operation.run(n)
+    n, seconds = operation.step, 0.0
     while seconds < SAMPLE_SECONDS / 2:
+        # The last of three: caches fill the second time, and what is seen often becomes faster.
+        seconds = [operation.run(n) for _ in range(3)][-1]
         times = SAMPLE_SECONDS / max(seconds, SAMPLE_SECONDS / 100)
-        n = (int(n * times) // operation.step + 1) * operation.step
-        seconds = operation.run(n)
+        if times > 2:
+            n = (int(n * times) // operation.step + 1) * operation.step
     kept: list[object] = []
     around = [0.0] if operation.empty is None else [operation.empty(n)]
     while True:
