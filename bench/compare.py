@@ -11,9 +11,9 @@ semicolons. Nothing but the operations is measured then,
 unless --sections says more.
 
 Each round starts a process of every variant, and they take turns: one sample of 5 milliseconds of
-an operation each, then the next sample. A variant's figure in a round is the least of its samples.
-What is printed is the median of the rounds, and a ratio is the median of the rounds' ratios, so
-that a machine whose speed drifts drifts for both.
+an operation each, then the next sample. What is printed is the median of all samples, and a ratio
+is the median of the ratios of samples that were taken one after the other, so that a machine whose
+speed changes changes for both.
 Prints tables and writes FOLDER/bench.json, or FOLDER/partial.json if not everything was measured.
 bench/document.py puts the tables of complete runs into docs/performance.md.
 """
@@ -68,7 +68,7 @@ def ask(process: subprocess.Popen[str]) -> dict[str, float]:
 
 
 def in_turn(running: dict[str, subprocess.Popen[str]]) -> Figures:
-    """Each process's samples: A B A B, so that a machine that is slow for a while is so for all."""
+    """Each process's samples: A B A B, so a machine that is slow for a while is so for all."""
     found: Figures = {name: {} for name in running}
     waiting = dict(running)
     while waiting:
@@ -84,7 +84,7 @@ def in_turn(running: dict[str, subprocess.Popen[str]]) -> Figures:
 def collect(
     chosen: list[Variant], rounds: int, script: str, module: str, arguments: list[str]
 ) -> Figures:
-    """Each round's figures of each variant: the least of its samples."""
+    """All samples of each variant, round after round."""
     found: Figures = {variant.name: {} for variant in chosen}
     for count in range(rounds):
         progress(f"{script}, round {count + 1} of {rounds}")
@@ -97,7 +97,7 @@ def collect(
             }
             for name, samples in in_turn(running).items():
                 for row, values in samples.items():
-                    found[name].setdefault(row, []).append(min(values))
+                    found[name].setdefault(row, []).extend(values)
     progress("")
     return found
 
@@ -200,7 +200,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--package", type=Path, required=True, help="the staged tree")
     parser.add_argument("--folder", type=Path, required=True, help="for what is built and written")
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--samples", type=int, default=7, help="of each operation in a round")
     parser.add_argument("--only", default="", metavar="TEXT,...", help="parts of operations' names")
     parser.add_argument("--variants", default="", metavar="NAME;...", help="names of variants")

@@ -1,11 +1,11 @@
-"""Figures as tables: medians of the rounds, ratios within a round, targets met and missed."""
+"""Figures as tables: medians of samples, and of ratios of neighbours; targets met and missed."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Sequence
 
-# variant, row: one figure of each round
+# Variant, row: its samples; those of one index were taken one after the other.
 Figures = dict[str, dict[str, list[float]]]
 
 # design.md, section 8: (operation, ours, of theirs, at most).
@@ -60,7 +60,7 @@ def medians(figures: Figures, unit: str) -> str:
 
 
 def ratio(figures: Figures, row: str, ours: str, theirs: str) -> float:
-    """The median of the rounds' ratios, so that a machine whose speed drifts drifts for both."""
+    """The median of ratios of neighbours: a machine whose speed changes changes for both."""
     pairs = zip(figures[ours][row], figures[theirs][row])
     return statistics.median(max(a, RESOLUTION) / max(b, RESOLUTION) for a, b in pairs)
 

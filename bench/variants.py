@@ -107,7 +107,10 @@ def all_variants(package: Path, folder: Path) -> list[Variant]:
         return variants
     binaries["cpython"] = {n: _build_theirs(builder, n, folder / "peer") for n in EXTENSIONS}
     variants += [Variant(name, builder, "", mode, binaries[abi]) for name, mode, abi in THEIRS]
-    return variants
+    # What is compared comes one after the other.
+    names = [name for name, *_ in OURS]
+    names.append(variants[-1].name.removeprefix(PEER))
+    return sorted(variants, key=lambda variant: names.index(variant.name.removeprefix(PEER)))
 
 
 def _environment(package: str) -> dict[str, str]:

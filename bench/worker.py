@@ -191,13 +191,11 @@ def measure(operation: Operation) -> Iterator[float]:
         if times > 2:
             n = (int(n * times) // operation.step + 1) * operation.step
     kept: list[object] = []
-    around = [0.0] if operation.empty is None else [operation.empty(n)]
     while True:
         stir(kept)
         taken = operation.run(n)
-        if operation.empty is not None:
-            around.append(operation.empty(n))
-        yield max(taken - min(around), 0.0) / n * 1e9
+        around = 0.0 if operation.empty is None else operation.empty(n)
+        yield max(taken - around, 0.0) / n * 1e9
 
 
 def answer(samples: Iterable[dict[str, float]]) -> None:
