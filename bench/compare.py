@@ -11,9 +11,9 @@ semicolons. Nothing but the operations is measured then,
 unless --sections says more.
 
 Each round starts a process of every variant, and they take turns: one sample of 5 milliseconds of
-an operation each, then the next sample. What is printed is the median of all samples, and a ratio
-is the median of the ratios of samples that were taken one after the other, so that a machine whose
-speed changes changes for both.
+an operation each, then the next sample. So a machine whose speed changes changes for all. A ratio
+is the median of the ratios of neighbours, and what is printed the median of the samples, of the
+quarter that was fastest: what goes on elsewhere on the machine is no property of the operation.
 Prints tables and writes FOLDER/bench.json, or FOLDER/partial.json if not everything was measured.
 bench/document.py puts the tables of complete runs into docs/performance.md.
 """
@@ -233,10 +233,10 @@ def main() -> None:
     print(", ".join(f"{key}: {value}" for key, value in everything["machine"].items()), end="\n\n")
     if "operations" in options.sections:
         everything["operations"] = operations(chosen, options)
-        print(figures.medians(everything["operations"], "nanoseconds"), end="\n\n")
+        print(figures.table(everything["operations"], "nanoseconds"), end="\n\n")
     if "program" in options.sections:
         everything["program"] = program(chosen, options)
-        print(figures.medians(everything["program"], "milliseconds"), end="\n\n")
+        print(figures.table(everything["program"], "milliseconds"), end="\n\n")
     if "scale" in options.sections:
         everything["scale"] = scale.measure(chosen)
         print(scale.table(everything["scale"]), end="\n\n")
@@ -247,7 +247,7 @@ def main() -> None:
         print(figures.markdown(["target", "found", "at most", ""], rows), end="\n\n")
     if "instructions" in options.sections and instructions.available():
         everything["instructions"] = counted(chosen, options)
-        print(figures.medians(everything["instructions"], "instructions"), end="\n\n")
+        print(figures.table(everything["instructions"], "instructions"), end="\n\n")
     debug = [variant for variant in chosen if variant.name == "debug"]
     if "report" in options.sections and debug:
         progress("a report of 10 000 stacks")

@@ -31,10 +31,10 @@ def _machine(run: Run) -> str:
 
 TABLES: dict[str, Callable[[Run], str]] = {
     "machine": _machine,
-    "operations": lambda run: figures.medians(run["operations"], "nanoseconds"),
-    "program": lambda run: figures.medians(run["program"], "milliseconds"),
+    "operations": lambda run: figures.table(run["operations"], "nanoseconds"),
+    "program": lambda run: figures.table(run["program"], "milliseconds"),
     "scale": lambda run: scale.table(run["scale"]),
-    "instructions": lambda run: figures.medians(run["instructions"], "instructions"),
+    "instructions": lambda run: figures.table(run["instructions"], "instructions"),
     "report": lambda run: report_time.table(run["report"]),
     "micro": lambda run: micro.table(run["micro"]),
     "limits": lambda run: limits.table(run["operations"], run["micro"]),

@@ -9,8 +9,6 @@ All of these are measured in the same run (bench/limits_bench.cc).
 
 from __future__ import annotations
 
-import statistics
-
 import figures
 from figures import Figures
 
@@ -58,7 +56,7 @@ def least(operations: Figures, micro: dict[str, dict[str, float]]) -> dict[str, 
     for row, (calls, handles) in PARTS.items():
         if row in operations.get("universal", {}) and row in operations.get("debug", {}):
             found[row] = (
-                statistics.median(operations["universal"][row])
+                figures.quiet(operations["universal"][row])
                 + calls * machine["IndirectCall"]
                 + handles * WORDS * machine["StoreThenLoad"]
                 + ((guard(machine, "debug") or 0.0) if row == BUFFERS else 0.0)
@@ -74,14 +72,14 @@ def least_of_targets(
     for row, ours, theirs, _ in figures.TARGETS:
         needed = guard(micro.get("limits", {}), ours)
         if row == BUFFERS and needed is not None and row in operations.get(theirs, {}):
-            found[row, ours, theirs] = needed / statistics.median(operations[theirs][row])
+            found[row, ours, theirs] = needed / figures.quiet(operations[theirs][row])
     return found
 
 
 def table(operations: Figures, micro: dict[str, dict[str, float]]) -> str:
     rows = []
     for row, limit in least(operations, micro).items():
-        ours = statistics.median(operations["debug"][row])
+        ours = figures.quiet(operations["debug"][row])
         calls, handles = PARTS[row]
         shares = [str(calls), str(handles), figures.number(limit), figures.number(ours)]
         rows.append([row, *shares, f"{ours / limit:.1f}"])

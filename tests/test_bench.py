@@ -86,10 +86,15 @@ def test_a_mode_that_is_none() -> None:
         worker.configure("debug-sometimes")
 
 
-def test_ratios_are_those_within_a_round() -> None:
-    # The machine was twice as slow in the second round: for both.
-    found: figures.Figures = {"debug": {"x": [10, 20, 30]}, "0.9 debug": {"x": [20, 40, 30]}}
+def test_ratios_are_those_of_neighbours_when_the_machine_is_fast() -> None:
+    # It was twice as slow in three samples of four: for both, but not alike.
+    quiet, busy = ([10.0, 12.0], [20.0, 24.0]), ([30.0] * 6, [40.0] * 6)
+    found: figures.Figures = {
+        "debug": {"x": quiet[0] + busy[0]},
+        "0.9 debug": {"x": quiet[1] + busy[1]},
+    }
     assert figures.ratio(found, "x", "debug", "0.9 debug") == 0.5
+    assert "| x | 11 | 22 |" in figures.table(found, "ns")
 
 
 def test_a_missed_target_is_called_so() -> None:
