@@ -87,11 +87,10 @@ ifeq ($(SANITIZE),address)
 	HPY_BUILD_DIR=$(SANITIZED) cmake/with_asan.sh $(PYTHON) -m pytest -n $(JOBS) $(PYTEST)
 endif
 
-# Beside HPy 0.9, on the newest CPython that it runs on. Functions begin at lines of the cache in both,
-# so that equal loops lie alike.
+# Beside HPy 0.9, on the newest CPython that it runs on.
 bench: | $(DEPS)/build $(DEPS)/test $(VENV)/.stamp
 	$(CONFIGURE) -B $(BUILD)/bench -DCMAKE_BUILD_TYPE=Release -DHPY_BUILD_TESTS=OFF \
-	  -DHPY_BUILD_BENCH=ON -DCMAKE_C_FLAGS=-falign-functions=64 -DHPY_PYTHONS=$$($(PYTHON) bench/variants.py)
+	  -DHPY_BUILD_BENCH=ON -DHPY_PYTHONS=$$($(PYTHON) bench/variants.py)
 	$(CMAKE) --build $(BUILD)/bench
 	$(PYTHON) bench/compare.py --package $(BUILD)/bench/python --folder $(BUILD)/bench/ops $(BENCH)
 

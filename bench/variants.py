@@ -26,7 +26,7 @@ from support import peer  # noqa: E402
 PEER = "0.9 "  # names of its variants begin with it
 # Module, and the folder of its sources and its setup.py.
 EXTENSIONS = {"ops": REPOSITORY / "bench" / "ops", "hpyjson": REPOSITORY / "examples" / "json"}
-# Functions are aligned as `make bench` aligns those of the archives.
+# Functions begin at lines of the cache, so that equal loops lie alike in both packages' builds.
 CFLAGS = ["-O2", "-g", "-DNDEBUG", "-fwrapv", "-falign-functions=64"]
 
 # Name, mode of bench/worker.py, and ABI of the binary.
