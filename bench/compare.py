@@ -12,8 +12,9 @@ unless --sections says more.
 
 Each round starts a process of every variant, and they take turns: one sample of 5 milliseconds of
 an operation each, then the next sample. So a machine whose speed changes changes for all. A ratio
-is the median of the ratios of neighbours, and what is printed the median of the samples, of the
-quarter that was fastest: what goes on elsewhere on the machine is no property of the operation.
+is the median of the ratios within turns, of the quarter of the turns that was fastest for the other
+variants; what is printed is the median of the fastest quarter of a variant's samples. What goes on
+elsewhere on the machine is no property of the operation.
 Prints tables and writes FOLDER/bench.json, or FOLDER/partial.json if not everything was measured.
 bench/document.py puts the tables of complete runs into docs/performance.md.
 """
@@ -54,47 +55,47 @@ def progress(text: str) -> None:
         print(f"{text:<70}", end="\r", file=sys.stderr, flush=True)
 
 
-def ask(process: subprocess.Popen[str]) -> dict[str, float]:
-    """The next sample; none when there are no more."""
+def answer_of(process: subprocess.Popen[str]) -> str:
+    """The next line of bench/worker.py's answer(); empty when there are no more."""
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write("\n")
+    with contextlib.suppress(BrokenPipeError):  # what happened is said below
+        os.write(process.stdin.fileno(), b"\n")
     line = process.stdout.readline()
-    if line:
-        return dict(json.loads(line))
-    if process.wait():
+    if not line and process.wait():
         raise SystemExit(f"{process.args} ended with {process.returncode}")
-    return {}
+    return line
 
 
 def in_turn(running: dict[str, subprocess.Popen[str]]) -> Figures:
     """Each process's samples: A B A B, so a machine that is slow for a while is so for all."""
     found: Figures = {name: {} for name in running}
-    waiting = dict(running)
-    while waiting:
-        for name, process in list(waiting.items()):
-            sample = ask(process)
-            if not sample:
-                del waiting[name]
+    while True:
+        lines = {name: answer_of(process) for name, process in running.items()}
+        if not any(lines.values()):
+            return found
+        samples = {name: json.loads(line or "{}") for name, line in lines.items()}
+        if len({tuple(sample) for sample in samples.values()}) != 1:
+            raise SystemExit(f"our own mistake: not all at the same operation: {samples}")
+        for name, sample in samples.items():
             for row, value in sample.items():
                 found[name].setdefault(row, []).append(value)
-    return found
 
 
 def collect(
     chosen: list[Variant], rounds: int, script: str, module: str, arguments: list[str]
 ) -> Figures:
-    """All samples of each variant, round after round."""
+    """All samples of each variant, round after round; every other round the other way round."""
     found: Figures = {variant.name: {} for variant in chosen}
     for count in range(rounds):
         progress(f"{script}, round {count + 1} of {rounds}")
         with contextlib.ExitStack() as stack:
-            running = {
-                variant.name: stack.enter_context(
-                    variant.start(script, str(variant.libraries[module]), *arguments)
-                )
-                for variant in chosen
-            }
+            running = {}
+            for variant in chosen if count % 2 == 0 else chosen[::-1]:
+                library = str(variant.libraries[module])
+                process = stack.enter_context(variant.start(script, library, *arguments))
+                answer_of(process)  # it is ready, and waits
+                running[variant.name] = process
             for name, samples in in_turn(running).items():
                 for row, values in samples.items():
                     found[name].setdefault(row, []).extend(values)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Sequence
 
-# Variant, row: its samples; those of one index were taken one after the other.
+# Variant, row: its samples. Those of one index were taken in one turn, where they are as many.
 Figures = dict[str, dict[str, list[float]]]
 
 # design.md, section 8: (operation, ours, of theirs, at most).
@@ -67,14 +68,22 @@ def table(figures: Figures, unit: str) -> str:
 
 
 def ratio(figures: Figures, row: str, ours: str, theirs: str) -> float:
-    """The median of ratios of neighbours, so that a machine whose speed changes changes for both;
-    of the quarter of these pairs that was fastest."""
-    pairs = [
-        (max(a, RESOLUTION), max(b, RESOLUTION))
-        for a, b in zip(figures[ours][row], figures[theirs][row])
+    """The median of the ratios within a turn, so that a machine whose speed changes changes for
+    both: of the quarter of the turns that was fastest for all others, or where there are none for
+    these two."""
+    pairs = list(zip(figures[ours][row], figures[theirs][row]))
+    others = [
+        found[row]
+        for name, found in figures.items()
+        if name not in (ours, theirs) and len(found.get(row, ())) == len(pairs)
     ]
-    pairs.sort(key=lambda pair: pair[0] * pair[1])
-    return statistics.median(a / b for a, b in pairs[: max(1, len(pairs) // 4)])
+    witnesses = others or [list(column) for column in zip(*pairs)]
+    # Logarithms, lest the slowest of them decides.
+    slowness = [sum(math.log(max(x, RESOLUTION)) for x in turn) for turn in zip(*witnesses)]
+    fastest = sorted(range(len(pairs)), key=slowness.__getitem__)[: max(1, len(pairs) // 4)]
+    return statistics.median(
+        max(pairs[i][0], RESOLUTION) / max(pairs[i][1], RESOLUTION) for i in fastest
+    )
 
 
 def _has(figures: Figures, row: str, *variants: str) -> bool:

@@ -107,9 +107,8 @@ def all_variants(package: Path, folder: Path) -> list[Variant]:
         return variants
     binaries["cpython"] = {n: _build_theirs(builder, n, folder / "peer") for n in EXTENSIONS}
     variants += [Variant(name, builder, "", mode, binaries[abi]) for name, mode, abi in THEIRS]
-    # What is compared comes one after the other.
-    names = [name for name, *_ in OURS]
-    names.append(variants[-1].name.removeprefix(PEER))
+    # What is compared comes one after the other; what has no counterpart here is the last.
+    names = [name for name, *_ in OURS] + [name.removeprefix(PEER) for name, *_ in THEIRS]
     return sorted(variants, key=lambda variant: names.index(variant.name.removeprefix(PEER)))
 
 

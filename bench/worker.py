@@ -185,21 +185,25 @@ def measure(operation: Operation) -> Iterator[float]:
     """Nanoseconds, without end: samples of about SAMPLE_SECONDS each."""
     n, seconds = operation.step, 0.0
     while seconds < SAMPLE_SECONDS / 2:
+        if seconds:
+            times = SAMPLE_SECONDS / max(seconds, SAMPLE_SECONDS / 100)
+            n = (int(n * times) // operation.step + 1) * operation.step
         # The last of three: caches fill the second time, and what is seen often becomes faster.
         seconds = [operation.run(n) for _ in range(3)][-1]
-        times = SAMPLE_SECONDS / max(seconds, SAMPLE_SECONDS / 100)
-        if times > 2:
-            n = (int(n * times) // operation.step + 1) * operation.step
     kept: list[object] = []
+    around = 0.0 if operation.empty is None else operation.empty(n)
     while True:
         stir(kept)
         taken = operation.run(n)
-        around = 0.0 if operation.empty is None else operation.empty(n)
+        if operation.empty is not None:
+            around = min(around, operation.empty(n))
         yield max(taken - around, 0.0) / n * 1e9
 
 
 def answer(samples: Iterable[dict[str, float]]) -> None:
-    """Takes the next sample when a line is read."""
+    """Takes the next sample when a line is read; the first asks whether it is ready."""
+    if sys.stdin.readline():
+        print("ready", flush=True)
     for _, sample in zip(iter(sys.stdin.readline, ""), samples):
         print(json.dumps(sample), flush=True)
 
