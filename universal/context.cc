@@ -69,7 +69,9 @@ struct Entry<Row, Result (*)(HPyContext*, Args...)> {
   }
   // A row that refuses nothing is the function of ours that implements it.
   static constexpr auto Address() {
-    if constexpr (Row::kOwn != nullptr && !RefusesAny<Row::kNullable, Args...>()) {
+    // By its type, for with UBSan the address of a function is no constant to be compared.
+    if constexpr (!std::is_same_v<decltype(Row::kOwn), const std::nullptr_t> &&
+                  !RefusesAny<Row::kNullable, Args...>()) {
       return Row::kOwn;
     } else {
       return &Call;
@@ -96,7 +98,7 @@ struct Entry<Row, Result (*)(HPyContext*, Args...)> {
     static HPy Raises(HPyContext* context) { return context->raises; }                           \
     static ret Refused() { return columns::ErrorValue<ret>(HPY_VALUE_##error); }                 \
     static inline ret Implementation params { return HPY_EXPRESSION_##impl(member, args); }      \
-    static constexpr decltype(HPyContext::member) kOwn = HPY_OWN_##impl(member, args);           \
+    static constexpr auto kOwn = HPY_OWN_##impl(member, args);                                   \
   };
 #define HPY_PROC(index, member, name, params, args, api, nullable, observed, raises, impl) \
   struct Row_##member {                                                                    \
@@ -105,7 +107,7 @@ struct Entry<Row, Result (*)(HPyContext*, Args...)> {
     static HPy Raises(HPyContext* context) { return context->raises; }                     \
     static void Refused() {}                                                               \
     static inline void Implementation params { HPY_EXPRESSION_##impl(member, args); }      \
-    static constexpr decltype(HPyContext::member) kOwn = HPY_OWN_##impl(member, args);     \
+    static constexpr auto kOwn = HPY_OWN_##impl(member, args);                             \
   };
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-parameter"
