@@ -1,4 +1,4 @@
-"""Figures as tables: what operations take, ratios of neighbours, targets met and missed."""
+"""Figures as tables: what operations take, ratios within turns, targets met and missed."""
 
 from __future__ import annotations
 
