@@ -11,9 +11,8 @@ semicolons. Nothing but the operations is measured then,
 unless --sections says more.
 
 Each round starts a process of every variant, and they take turns: one sample of 5 milliseconds of
-an operation each, then the next sample. So a machine whose speed changes changes for all. A ratio
-is the median of the ratios within turns, of the quarter of the turns that was fastest for the other
-variants; what is printed is the median of the fastest quarter of a variant's samples. What goes on
+an operation each, then the next sample. So a machine whose speed changes changes for all. What is
+printed, and compared, is the median of the fastest quarter of a variant's samples: what goes on
 elsewhere on the machine is no property of the operation.
 Prints tables and writes FOLDER/bench.json, or FOLDER/partial.json if not everything was measured.
 bench/document.py puts the tables of complete runs into docs/performance.md.

@@ -1,12 +1,11 @@
-"""Figures as tables: what operations take, ratios within turns, targets met and missed."""
+"""Figures as tables: what operations take, their ratios, targets met and missed."""
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Iterable, Sequence
 
-# Variant, row: its samples. Those of one index were taken in one turn, where they are as many.
+# Variant, row: its samples.
 Figures = dict[str, dict[str, list[float]]]
 
 # design.md, section 8: (operation, ours, of theirs, at most).
@@ -54,7 +53,7 @@ def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1
 
 def quiet(samples: Iterable[float]) -> float:
     """The median of the quarter that was fastest: a neighbour on the same core can make a sample
-    last twice as long."""
+    last twice as long, and the next one not."""
     fastest = sorted(samples)
     return statistics.median(fastest[: max(1, len(fastest) // 4)])
 
@@ -68,22 +67,9 @@ def table(figures: Figures, unit: str) -> str:
 
 
 def ratio(figures: Figures, row: str, ours: str, theirs: str) -> float:
-    """The median of the ratios within a turn, so that a machine whose speed changes changes for
-    both: of the quarter of the turns that was fastest for all others, or where there are none for
-    these two."""
-    pairs = list(zip(figures[ours][row], figures[theirs][row]))
-    others = [
-        found[row]
-        for name, found in figures.items()
-        if name not in (ours, theirs) and len(found.get(row, ())) == len(pairs)
-    ]
-    witnesses = others or [list(column) for column in zip(*pairs)]
-    # Logarithms, lest the slowest of them decides.
-    slowness = [sum(math.log(max(x, RESOLUTION)) for x in turn) for turn in zip(*witnesses)]
-    fastest = sorted(range(len(pairs)), key=slowness.__getitem__)[: max(1, len(pairs) // 4)]
-    return statistics.median(
-        max(pairs[i][0], RESOLUTION) / max(pairs[i][1], RESOLUTION) for i in fastest
-    )
+    """That of what a table shows of them."""
+    both = [max(quiet(figures[variant][row]), RESOLUTION) for variant in (ours, theirs)]
+    return both[0] / both[1]
 
 
 def _has(figures: Figures, row: str, *variants: str) -> bool:

@@ -191,7 +191,7 @@ def measure(operation: Operation) -> Iterator[float]:
         # The last of three: caches fill the second time, and what is seen often becomes faster.
         seconds = [operation.run(n) for _ in range(3)][-1]
     kept: list[object] = []
-    around = 0.0 if operation.empty is None else operation.empty(n)
+    around = 0.0 if operation.empty is None else min(operation.empty(n) for _ in range(5))
     while True:
         stir(kept)
         taken = operation.run(n)

@@ -82,6 +82,8 @@ void CallScope::End(State& state, DebugContext* context) {
     Unlink(&call);
   }
   thread_calls.innermost = call.outer;
+  // It was traced meanwhile, or is not any more: State::TakeOtherContext().
+  if (context->context._private != state.root()->_private) context->context = *state.root();
   state.GiveBack(context);
   if (!noted.empty()) state.long_lived.Note(state, noted);
 }

@@ -23,6 +23,7 @@
 namespace hpy::debug_ctx {
 
 class State;
+struct DebugContext;
 
 // The handles that a call opened, to find at its end those that it leaves behind. Those that are closed
 // are dropped when the log is full, so that its size follows the number of handles that are open, not of
@@ -79,10 +80,11 @@ class OpenLog {
 
   // Before the first there is a null one, so that Pop() need not ask whether there are any.
   static HPy none_[1];
-  std::unique_ptr<HPy[]> memory_;
+  // First, what is used often: see Call.
   HPy* begin_ = none_ + 1;
   HPy* end_ = none_ + 1;
   HPy* limit_ = none_ + 1;
+  std::unique_ptr<HPy[]> memory_;
   std::vector<HPy> older_;
 };
 
@@ -101,37 +103,48 @@ struct Leave {
   Call* outer = nullptr;                          // the call that was left when this one left
 };
 
-// So many arguments of a call have slots of their own; those beyond take ordinary ones.
-inline constexpr uint32_t kArgumentRun = 16;
+inline constexpr size_t kCacheLine = 64;
 
-// Lives in its context, never on the stack: a greenlet moves stacks.
-struct Call {
+// So many arguments of a call have slots of their own; those beyond take ordinary ones. An odd number of
+// lines of the cache, for runs lie in a row.
+inline constexpr uint32_t kArgumentRun = 18;
+static_assert(kArgumentRun * sizeof(handles::Slot) / kCacheLine % 2 == 1);
+
+// What is set together when a call begins, as one word.
+struct alignas(8) CallFlags {
+  bool in_progress = false;
+  bool attention = false;  // at its return there is more to do than to take the result
+  bool excused = false;  // a result that does not agree with the exception is no mistake of its own
+  bool made_records = false;    // `first_builder` and `first_tracker` hold
+  bool pending_before = false;  // an exception was set when the function was called
+  uint16_t refused_leaves = 0;  // whose re-entries are to come
+};
+
+// Lives in its context, never on the stack: a greenlet moves stacks. Contexts take turns, so each call
+// finds another one, and of most no more than the first two lines of the cache is touched.
+struct alignas(kCacheLine) Call : CallFlags {
+  // Re-entries that were refused. Counted by other threads too.
+  std::atomic<uint32_t> refused_reenters{0};
+  uint32_t function = 0;  // its number
   State* state = nullptr;
   Call* outer = nullptr;     // the call that was innermost on this thread when this one began
   Call* previous = nullptr;  // the one that began before it on this thread and has not ended
   // In the frame of the trampoline, and holds the address of this call as long as that frame is on the
   // stack: not while the stack is swapped out.
   const Call* const* mark = nullptr;
-  // Captures end below the trampoline; its callee is the extension's function.
-  stacktrace::CaptureLimits limits;
-  stacktrace::MemoLimits memo_limits = stacktrace::kNoMemo;  // the same
-  uint32_t function = 0;                                     // its number
-  bool pending_before = false;               // an exception was set when the function was called
-  const Host::Pointer* exception = nullptr;  // where one would be: host.h
-  // Set together when it begins, as one word.
-  alignas(8) bool in_progress = false;
-  bool attention = false;  // at its return there is more to do than to take the result
-  bool excused = false;  // a result that does not agree with the exception is no mistake of its own
-  bool made_records = false;    // `first_builder` and `first_tracker` hold
-  uint32_t refused_leaves = 0;  // whose re-entries are to come
-  // Re-entries that were refused. Counted by other threads too.
-  std::atomic<uint32_t> refused_reenters{0};
-  Leave leave;
+  // Captures end below the trampoline. 0: no entry of the memo has that depth.
+  stacktrace::MemoLimits memo_limits = 0;
+  uintptr_t callee = 0;  // the extension's function
+  // The second line.
+  const Host::Pointer* exception = nullptr;  // where a pending one would be: host.h
   uint64_t first_order = 0;  // handles from this number on were opened since the call began
   int64_t open = 0;          // how many of those are open (and of calls inside it)
-  OpenLog log;
   handles::Slot* arguments = nullptr;  // a run of kArgumentRun slots, or null
-  std::vector<HPy> more_arguments;     // beyond it
+  DebugContext* next_free = nullptr;   // FreeContexts
+  OpenLog log;
+  // The rest.
+  std::vector<HPy> more_arguments;  // beyond `arguments`
+  Leave leave;
   CallStores stores;
   MadeStructs made;
   HeapBufferLog heap_buffers;
@@ -148,6 +161,9 @@ struct Call {
   std::unique_ptr<leakdetector::Violation> refused;
 
   bool has_exception() const { return *exception != nullptr; }
+  // 0 where captures have no limit: in none.
+  uintptr_t stop_sp() const { return stacktrace::StopOf(memo_limits); }
+  stacktrace::CaptureLimits Limits(int max_frames) const { return {stop_sp(), callee, max_frames}; }
 };
 
 // A context that is handed to one call at a time.
@@ -155,7 +171,6 @@ struct DebugContext {
   HPyContext context;  // first: a pointer to it is one to the whole
   Call call;
   DebugContext* next_made = nullptr;
-  DebugContext* next_free = nullptr;  // FreeContexts
 
   static DebugContext* From(HPyContext* ctx) { return reinterpret_cast<DebugContext*>(ctx); }
 };
@@ -170,18 +185,18 @@ class FreeContexts {
   DebugContext* front() const { return front_; }
   // Not the last one.
   void PopFront() {
-    front_ = front_->next_free;
+    front_ = front_->call.next_free;
     size_--;
   }
   void PushBack(DebugContext* context) {
     *end_ = context;
-    end_ = &context->next_free;
+    end_ = &context->call.next_free;
     size_++;
   }
   template <typename F>
   void ForEach(F f) const {
     DebugContext* context = front_;
-    for (size_t i = 0; i < size_; i++, context = context->next_free) f(context);
+    for (size_t i = 0; i < size_; i++, context = context->call.next_free) f(context);
   }
 
  private:

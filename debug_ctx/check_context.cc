@@ -84,8 +84,8 @@ Call* LeftCall() {
 void ReportLeft(Kind kind, std::string_view what, Call* left, const SlotInfo& info,
                 const stacktrace::CallSite& site) {
   OutsideMistake mistake{kind, what, &info, site};
-  mistake.stop_sp = left->limits.stop_sp;
-  mistake.entry = left->limits.callee;
+  mistake.stop_sp = left->stop_sp();
+  mistake.entry = left->callee;
   mistake.function = left->function;
   mistake.left = left;
   // Once in a call of the function: the error is raised at its return, so each has its own.

@@ -165,7 +165,7 @@ void RecordClosed(const Fault& fault, RecordWriter* writer) {
 void RecordAt(const Fault& fault, bool with_heap, RecordWriter* writer) {
   uintptr_t pcs[kMaxFrames];
   stacktrace::CaptureLimits limits{.stop_sp = 0, .callee = 0, .max_frames = kMaxFrames};
-  if (fault.call != nullptr && fault.call->in_progress) limits.stop_sp = fault.call->limits.stop_sp;
+  if (fault.call != nullptr && fault.call->in_progress) limits.stop_sp = fault.call->stop_sp();
   const int count = stacktrace::CaptureInterrupted(fault.context, limits, pcs, kMaxFrames);
   for (int i = 0; i < count; i++) {
     RecordFrame("at", stacktrace::RawFrameOf(pcs[i], with_heap), writer);

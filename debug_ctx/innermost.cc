@@ -37,15 +37,15 @@ Call* FindInnermost(const stacktrace::CallSite& site) {
   std::vector<Call*> calls;
   for (Call* call = thread_calls.last; call != nullptr; call = call->previous) {
     const auto mark = reinterpret_cast<uintptr_t>(call->mark);
-    if (mark >= site.sp && mark < call->limits.stop_sp && IsMarked(call)) {
+    if (mark >= site.sp && mark < call->stop_sp() && IsMarked(call)) {
       calls.push_back(call);
     }
   }
   std::sort(calls.begin(), calls.end(),
-            [](const Call* a, const Call* b) { return a->limits.stop_sp < b->limits.stop_sp; });
+            [](const Call* a, const Call* b) { return a->stop_sp() < b->stop_sp(); });
   for (Call* call : calls) {
     // Where the stack cannot be walked so far, the memory of the frame is all that there is.
-    if (HasFrame(site, call->limits.stop_sp) != Found::kNo) return call;
+    if (HasFrame(site, call->stop_sp()) != Found::kNo) return call;
   }
   return nullptr;
 }

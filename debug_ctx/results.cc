@@ -70,7 +70,7 @@ void CheckCapsuleDestructor(State& state, HPyCFunction function, bool pending_be
   if (pending_before || !universal->ctx_Err_Occurred(universal)) return;
   Call call;
   call.state = &state;
-  call.limits.callee = reinterpret_cast<uintptr_t>(function);
+  call.callee = reinterpret_cast<uintptr_t>(function);
   call.function = state.functions.NumberOf(function);
   Report(state, call,
          Begin({state, call, nullptr, nullptr}, Kind::kResultWithException,

@@ -19,6 +19,7 @@ namespace hpy::debug_ctx {
 using handles::Ending;
 using handles::Origin;
 using handles::Slot;
+using stacktrace::MemoBucket;
 
 namespace {
 
@@ -36,6 +37,8 @@ uint32_t NextFirstGeneration() {
 
 State* State::only_ = nullptr;
 DebugContext* State::contexts_made_ = nullptr;
+DebugContext* State::fresh_ = nullptr;
+size_t State::fresh_count_ = 0;
 const _HPyInterpreter* State::only_interpreter_ = nullptr;
 
 constinit thread_local ThreadCalls thread_calls;
@@ -110,14 +113,20 @@ State& State::FindOfInterpreter() {
 }
 
 DebugContext* State::TakeOtherContext() {
-  if (free_.size() > kContextsBetweenUses) {
-    DebugContext* const context = free_.front();
-    free_.PopFront();
-    // What traces the root context (trace.h) changes it, and serves calls that begin from then on.
-    context->context = root_.context;
-    return context;
+  if (std::exchange(copied_, root_.context._private) != root_.context._private) {
+    // It serves calls that begin from now on.
+    free_.ForEach([this](DebugContext* context) { context->context = root_.context; });
+    ForEachCallInProgress([](Call& call) { call.attention = true; });  // when it ends
   }
-  auto* context = new DebugContext();
+  if (free_.size() > kContextsBetweenUses) return TakeContext();
+  if (fresh_count_ == 0) {
+    // In a row, an odd number of lines apart: so they do not take each other's place in the cache.
+    static_assert(sizeof(DebugContext) / kCacheLine % 2 == 1, "add a line to it");
+    fresh_count_ = 16;
+    fresh_ = new DebugContext[fresh_count_];
+  }
+  DebugContext* const context = fresh_++;
+  fresh_count_--;
   contexts_++;
   context->next_made = std::exchange(contexts_made_, context);
   context->context = root_.context;
@@ -125,29 +134,43 @@ DebugContext* State::TakeOtherContext() {
   return context;
 }
 
-HPy State::OpenAt(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp, uintptr_t fp) {
-  handles::HandleTable& handles = call.state->table;
-  const StoryId story = stacktrace::Remembered(pc, sp, &fp, call.memo_limits);
-  if (story != stacktrace::kNoStack && !HPy_IsNull(wrapped) && !call.log.full()) [[likely]] {
-    const HPy handle = handles.OpenAtOnce(wrapped, story, call.function);
-    if (!HPy_IsNull(handle)) [[likely]] {
-      call.log.PushAtOnce(handle);
-      call.open++;
-      return handle;
-    }
+// Null where it is not in that bucket of the memo, or something else is unusual.
+template <MemoBucket bucket>
+inline HPy State::OpenIfIn(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp, uintptr_t fp) {
+  const StoryId story = stacktrace::Remembered<bucket>(pc, sp, &fp, call.memo_limits);
+  if (story == stacktrace::kNoStack || HPy_IsNull(wrapped) || call.log.full()) [[unlikely]] {
+    return HPy_NULL;
   }
-  return OpenElsewhere(call, wrapped, pc, sp, fp);
+  const HPy handle = call.state->table.OpenAtOnce(wrapped, story, call.function);
+  if (HPy_IsNull(handle)) [[unlikely]] {
+    return HPy_NULL;
+  }
+  call.log.PushAtOnce(handle);
+  call.open++;
+  return handle;
+}
+
+// Each calls the next one in tail position, and the first needs so few registers that it saves none.
+HPy State::OpenAt(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp, uintptr_t fp) {
+  const HPy handle = OpenIfIn<MemoBucket::kFirst>(call, wrapped, pc, sp, fp);
+  return HPy_IsNull(handle) ? OpenSecond(call, wrapped, pc, sp, fp) : handle;
+}
+[[gnu::noinline]] HPy State::OpenSecond(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp,
+                                        uintptr_t fp) {
+  const HPy handle = OpenIfIn<MemoBucket::kSecond>(call, wrapped, pc, sp, fp);
+  return HPy_IsNull(handle) ? OpenElsewhere(call, wrapped, pc, sp, fp) : handle;
 }
 
 StoryId State::CaptureElsewhere(Call& call, const stacktrace::CallSite& site) const {
-  if (call.limits.max_frames == 0) [[unlikely]] {
-    BeginCaptures(call);
-    if (call.limits.max_frames == 0) return stacktrace::kNoStack;
+  if (settings.stack_depth == 0) return stacktrace::kNoStack;
+  if (const StoryId story =
+          stacktrace::Remembered<MemoBucket::kSecond>(site.pc, site.sp, &site.fp, call.memo_limits);
+      story != stacktrace::kNoStack) {
+    return story;
   }
-  return stacktrace::Capture(site, call.limits);
+  return stacktrace::Capture(site, call.Limits(settings.stack_depth));
 }
 
-// Its parameters are those of OpenAt(), so that it is called in tail position.
 [[gnu::noinline]] HPy State::OpenElsewhere(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp,
                                            uintptr_t fp) {
   if (HPy_IsNull(wrapped)) return HPy_NULL;
@@ -228,12 +251,10 @@ void State::RevokeAndClose(Slot* slot, StoryId story, Ending ending, bool keep) 
 }
 
 int64_t State::NewGeneration() {
-  for (DebugContext* context = contexts_made_; context != nullptr; context = context->next_made) {
-    Call& call = context->call;
-    if (call.state != this || !call.in_progress) continue;
+  ForEachCallInProgress([this](Call& call) {
     call.log.Seal(table);
     call.attention = true;  // when it ends
-  }
+  });
   root_.call.log.Clear();
   builders.NewGeneration();
   trackers.NewGeneration();
@@ -262,12 +283,15 @@ void State::SetStackDepth(int depth) {
 }
 
 void State::KeepClosed(bool keep) {
-  keep_closed_ = keep;
+  keep_closed_ = beginning_.attention = keep;
+  if (keep) ForEachCallInProgress([](Call& call) { call.attention = true; });
   UpdateMemoDepth();
 }
 
 void State::UpdateMemoDepth() {
   memo_depth_ = keep_closed_ ? 0 : stacktrace::PackLimits(0, settings.stack_depth);
+  ForEachCallInProgress([this](Call& call) { BeginCaptures(call, call.stop_sp()); });
+  BeginCaptures(root_.call, 0);
 }
 
 void State::ReleaseKept() {

@@ -54,19 +54,19 @@ class State {
   HPyContext* root() { return &root_.context; }
 
   DebugContext* TakeContext() {
-    DebugContext* const context = free_.front();
-    if (free_.size() <= kContextsBetweenUses || context->context._private != root_.context._private)
-        [[unlikely]] {
+    if (free_.size() <= kContextsBetweenUses || root_.context._private != copied_) [[unlikely]] {
       return TakeOtherContext();
     }
+    DebugContext* const context = free_.front();
     free_.PopFront();
     return context;
   }
   void GiveBack(DebugContext* context) { free_.PushBack(context); }
-  // Its captures, with the stop and the callee that it has, as the settings are now.
-  void BeginCaptures(Call& call) const {
-    call.limits.max_frames = settings.stack_depth;
-    call.memo_limits = stacktrace::PackLimits(call.limits.stop_sp, 0) | memo_depth_;
+  // The flags of a call that begins.
+  const CallFlags& beginning() const { return beginning_; }
+  // Its captures, as the settings are now.
+  void BeginCaptures(Call& call, uintptr_t stop_sp) const {
+    call.memo_limits = stacktrace::PackLimits(stop_sp, 0) | memo_depth_;
   }
   void SetStackDepth(int depth);
 
@@ -109,13 +109,11 @@ class State {
                  const stacktrace::CallSite& site);
   // The stack of a call of the API; no number when stacks are switched off.
   StoryId Capture(Call& call, const stacktrace::CallSite& site) {
-    if (const StoryId story =
-            stacktrace::Remembered(site.pc, site.sp, &site.fp, call.memo_limits)) {
-      return story;
-    }
-    return CaptureElsewhere(call, site);
+    const StoryId story = stacktrace::Remembered<stacktrace::MemoBucket::kFirst>(
+        site.pc, site.sp, &site.fp, call.memo_limits);
+    return story != stacktrace::kNoStack ? story : CaptureElsewhere(call, site);
   }
-  // The same, where the memo was asked.
+  // The same, where the first bucket of the memo was asked.
   StoryId CaptureElsewhere(Call& call, const stacktrace::CallSite& site) const;
 
   // The bytes of an open handle's object for the extension: a copy that lives as long as the handle. Null
@@ -175,6 +173,17 @@ class State {
  private:
   static void Drop(void* state, handles::Slot& slot);
   DebugContext* TakeOtherContext();
+  template <typename F>
+  void ForEachCallInProgress(F f) {
+    for (DebugContext* context = contexts_made_; context != nullptr; context = context->next_made) {
+      if (context->call.state == this && context->call.in_progress) f(context->call);
+    }
+  }
+  template <stacktrace::MemoBucket bucket>
+  [[gnu::always_inline]] static HPy OpenIfIn(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp,
+                                             uintptr_t fp);
+  [[gnu::hot]] static HPy OpenSecond(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp,
+                                     uintptr_t fp);
   [[gnu::hot]] static HPy OpenElsewhere(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp,
                                         uintptr_t fp);
   [[gnu::hot]] HPy CloseWithMore(handles::Slot* slot, StoryId story, handles::Ending ending);
@@ -184,11 +193,17 @@ class State {
   static constexpr size_t kContextsBetweenUses = 64;
 
   DebugContext root_;
+  // `_private` of the root when the contexts were copied from it. What traces it (trace.h) changes it.
+  const void* copied_ = this;
   FreeContexts free_;
   size_t contexts_ = 0;                 // of this state
   static DebugContext* contexts_made_;  // all of the process, by next_made
+  static DebugContext* fresh_;          // those that no state has yet
+  static size_t fresh_count_;
   bool arguments_queued_ = false;
   bool keep_closed_ = false;
+  // With keep_closed_ every call needs attention.
+  CallFlags beginning_{.in_progress = true};
   // The depth of captures that are to be looked for in the memo, in its place in the limits. 0 where the
   // memo is not to be asked: no entry has that depth.
   stacktrace::MemoLimits memo_depth_ = 0;

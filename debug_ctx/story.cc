@@ -38,8 +38,7 @@ Stack AtStack(const Place& place) {
     stack = FunctionStack(place.state, place.call.function);
   } else {
     stack = Filtered(place.state, stacktrace::Capture(
-                                      *place.site, {place.call.limits.stop_sp,
-                                                    place.call.limits.callee, kFramesOfMistake}));
+                                      *place.site, place.call.Limits(kFramesOfMistake)));
   }
   if (place.state.settings.python_stacks) {
     stack.python = place.state.host.PythonFrames(kPythonFrames);

@@ -22,8 +22,6 @@ using handles::Slot;
 
 namespace {
 
-// What is rarely needed of Arguments: functions of their own, so that its objects stay in registers.
-
 // A handle of an argument for which there is no slot in the call's run. Null when the table is full.
 [[gnu::cold, gnu::noinline]] HPy OpenMore(State& state, Call& call, HPy borrowed) {
   const HPy handle =
@@ -43,11 +41,15 @@ namespace {
   if (state.buffers.needs_flush()) state.buffers.Flush();
 }
 
-// Slots for the arguments of a call.
+// Slots of the run of a call.
 struct Run {
   Slot* first;
   Slot* end;
 };
+
+bool HasRun(const Call& call) {
+  return call.arguments != nullptr && !HandleTable::IsWornOut(*call.arguments);
+}
 
 // An empty one, for calls that can have none; and one for those that have none yet.
 constinit Slot no_slot{};
@@ -57,94 +59,109 @@ constinit Slot no_slot{};
   return {call.arguments, call.arguments + kArgumentRun};
 }
 
+// Makes handles of objects, in place. Those beyond the run take ordinary slots. What it used of the run.
+[[gnu::noinline]] Run OpenEach(State& state, Call& call, HPy* items, size_t count) {
+  const Run run =
+      HasRun(call) ? Run{call.arguments, call.arguments + kArgumentRun} : OtherRun(state, call);
+  HandleTable::RunOpener opener(state.table, run.first, call.function);
+  for (HPy* item = items; item != items + count; item++) {
+    if (HPy_IsNull(*item)) continue;
+    const HPy borrowed = Host::BorrowNotNull(reinterpret_cast<void*>(item->_i));
+    if (opener.next() != run.end) [[likely]] {
+      *item = opener.Open(borrowed);
+      continue;
+    }
+    opener.Done();
+    *item = OpenMore(state, call, borrowed);
+    opener.Resume();
+  }
+  opener.Done();
+  return {run.first, opener.next()};
+}
+
 template <typename T>
 using Converted = std::conditional_t<std::is_same_v<T, cpy_PyObject*>, HPy, T>;
+template <typename T>
+inline constexpr size_t kIsObject = std::is_same_v<T, cpy_PyObject*>;
 
 // The argument handles of one call: opened from left to right, closed in that order after the call, those
-// beyond its run at the end of it (CallScope::End).
+// beyond its run at the end of it (CallScope::End). They borrow the caller's references; null stays null.
 class Arguments {
  public:
-  [[gnu::always_inline]] Arguments(State& state, Call& call)
-      : state_(state),
-        call_(call),
-        run_(RunOf(state, call)),
-        opener_(state.table, run_.first, call.function) {}
+  [[gnu::always_inline]] Arguments(State& state, Call& call) : state_(state), call_(call) {}
   [[gnu::always_inline]] ~Arguments() {
-    Slot* const next = opener_.next();
     Slot* slot = run_.first;
-    if (!state_.keeps_closed()) [[likely]] {
-      slot = state_.table.CloseInRun(slot, next);
+    if (!call_.attention || !state_.keeps_closed()) [[likely]] {
+      slot = state_.table.CloseInRun(slot, run_.end);
     }
-    if (slot != next) [[unlikely]] {
-      CloseRest(state_, slot, next);
+    if (slot != run_.end) [[unlikely]] {
+      CloseRest(state_, slot, run_.end);
     }
   }
   Arguments(const Arguments&) = delete;
   Arguments& operator=(const Arguments&) = delete;
 
-  // Borrows the caller's reference. Null stays null.
-  [[gnu::always_inline]] HPy Open(cpy_PyObject* object) {
-    if (opener_.next() == run_.end) [[unlikely]] {
-      return OpenBeyond(object);
-    }
-    return OpenInRun(object);
-  }
-  template <typename T>
-  T Open(T plain) {
-    return plain;
-  }
-  // The same for all that there are, if so many always fit into a run.
+  // Whether Open() can open them: the usual case.
   template <typename... A>
-  [[gnu::always_inline]] std::tuple<Converted<A>...> OpenAll(A... arguments) {
-    static_assert(sizeof...(A) <= kArgumentRun);
-    // Braces: opened from left to right.
-    if (run_.first == run_.end) [[unlikely]] {
-      return {OpenBeyond(arguments)...};
-    }
-    return {OpenInRun(arguments)...};
+  [[gnu::always_inline]] bool Fit(A... arguments) const {
+    constexpr size_t kObjects = (kIsObject<A> + ... + 0);
+    static_assert(kObjects <= kArgumentRun);
+    return HasRun(call_) && !(IsNull(arguments) || ...) && !KeepsAny(call_.arguments, kObjects);
   }
-
-  // To be called when all are open. False if some could not be opened, for the table is full.
-  [[nodiscard]] bool Done() {
-    opener_.Done();
+  template <typename... A>
+  [[gnu::always_inline]] void Open(HPy* items, A... arguments) {
+    constexpr size_t kObjects = (kIsObject<A> + ... + 0);
+    run_ = {call_.arguments, call_.arguments + kObjects};
+    HandleTable::RunOpener opener(state_.table, run_.first, call_.function);
+    ((*items++ = OpenNext(opener, arguments)), ...);
+    opener.Done();
+  }
+  // Of any number, in place. False if some could not be opened, for the table is full.
+  [[nodiscard]] bool OpenItems(HPy* items, size_t count) {
+    run_ = OpenEach(state_, call_, items, count);
     return !call_.attention || OpenedAllOf(call_.more_arguments);  // OpenMore() asks for it
   }
 
- private:
-  [[gnu::always_inline]] HPy OpenInRun(cpy_PyObject* object) {
-    if (object == nullptr) [[unlikely]] {
-      return HPy_NULL;
-    }
-    return opener_.Open(Host::BorrowNotNull(object));
-  }
+  // An object as it is given to OpenItems(). What is none is a null one there.
+  static HPy ItemOf(cpy_PyObject* object) { return HPy{reinterpret_cast<intptr_t>(object)}; }
   template <typename T>
-  [[gnu::always_inline]] T OpenInRun(T plain) {
-    return plain;
+  static HPy ItemOf(T) {
+    return HPy_NULL;
   }
-  [[gnu::always_inline]] HPy OpenBeyond(cpy_PyObject* object) {
-    if (object == nullptr) return HPy_NULL;
-    opener_.Done();
-    const HPy handle = OpenMore(state_, call_, Host::BorrowNotNull(object));
-    opener_.Resume();
-    return handle;
-  }
-  template <typename T>
-  T OpenBeyond(T plain) {
-    return plain;
+  // What became of them.
+  template <typename... A, size_t... I>
+  static std::tuple<Converted<A>...> FromItems(const HPy* items, std::index_sequence<I...>,
+                                               A... arguments) {
+    return {FromItem(items[I], arguments)...};
   }
 
-  [[gnu::always_inline]] static Run RunOf(State& state, Call& call) {
-    Slot* const first = call.arguments;
-    if (first == nullptr || HandleTable::IsWornOut(*first)) [[unlikely]] {
-      return OtherRun(state, call);
-    }
-    return {first, first + kArgumentRun};
+ private:
+  static HPy FromItem(HPy handle, cpy_PyObject*) { return handle; }
+  template <typename T>
+  static T FromItem(HPy, T plain) {
+    return plain;
+  }
+  static bool IsNull(cpy_PyObject* object) { return object == nullptr; }
+  template <typename T>
+  static bool IsNull(T) {
+    return false;
+  }
+  [[gnu::always_inline]] static bool KeepsAny(const Slot* slots, size_t count) {
+    bool any = false;
+    for (size_t i = 0; i < count; i++) any |= slots[i].keeps();
+    return any;
+  }
+  [[gnu::always_inline]] static HPy OpenNext(HandleTable::RunOpener& opener, cpy_PyObject* object) {
+    return opener.OpenNext(Host::BorrowNotNull(object));
+  }
+  template <typename T>
+  [[gnu::always_inline]] static HPy OpenNext(HandleTable::RunOpener&, T) {
+    return HPy_NULL;
   }
 
   State& state_;
   Call& call_;
-  const Run run_;
-  HandleTable::RunOpener opener_;
+  Run run_ = {&no_slot, &no_slot};
 };
 
 // Through void (*)(): both compilers take that as a cast that is meant.
@@ -182,7 +199,7 @@ F As(HPyCFunction function) {
   HandleTable& table = state.table;
   Slot* const slot = table.Resolve(result);
   if (call.attention || slot == nullptr || !slot->is_plain() || slot->wears_out() ||
-      state.keeps_closed() || call.has_exception()) [[unlikely]] {
+      call.has_exception()) [[unlikely]] {
     return CheckAndTake(state, call, result, silent);
   }
   // The log is not needed any more.
@@ -223,21 +240,40 @@ Native<R> Failed(State& state) {
   }
 }
 
-// Calls `function` with R(HPyContext *, converted arguments...). This and the next ones are part of the
-// frame of the trampoline, at which captures stop.
+// This and the next ones are part of the frame of the trampoline, at which captures stop.
+//
+// Calls `function` with R(HPyContext *, converted arguments...). Not if some handle could not be opened.
+template <typename R, typename... A>
+[[gnu::always_inline]] inline R CallWith(const CallScope& scope, Arguments& handles,
+                                         HPyCFunction function, bool* opened, A... arguments) {
+  // Not a tuple: in a register it would be read before it was written as a whole.
+  HPy items[sizeof...(A)];
+  if (handles.Fit(arguments...)) [[likely]] {
+    handles.Open(items, arguments...);
+  } else {
+    HPy* item = items;
+    ((*item++ = Arguments::ItemOf(arguments)), ...);
+    *opened = handles.OpenItems(items, sizeof...(A));
+    if (!*opened) return R();
+  }
+  return std::apply(
+      [&](auto... c) {
+        return As<R (*)(HPyContext*, Converted<A>...)>(function)(scope.context(), c...);
+      },
+      Arguments::FromItems(items, std::index_sequence_for<A...>{}, arguments...));
+}
+
 template <typename R, Silent silent = Silent::kNever, typename... A>
 [[gnu::always_inline]] inline Native<R> Invoke(State& state, HPyCFunction function,
                                                A... arguments) {
   const debug_ctx::Call* mark;
   CallScope scope(state, function, reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa()), &mark);
   Arguments handles(state, scope.call());
-  const std::tuple<Converted<A>...> converted = handles.OpenAll(arguments...);
-  if (!handles.Done()) return Failed<R>(state);
-  const R result = std::apply(
-      [&](auto... c) {
-        return As<R (*)(HPyContext*, Converted<A>...)>(function)(scope.context(), c...);
-      },
-      converted);
+  bool opened = true;
+  const R result = CallWith<R>(scope, handles, function, &opened, arguments...);
+  if (!opened) [[unlikely]] {
+    return Failed<R>(state);
+  }
   return TakeResult(state, scope.call(), result, silent);
 }
 
@@ -247,14 +283,9 @@ template <typename... A>
   const debug_ctx::Call* mark;
   CallScope scope(state, function, reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa()), &mark);
   Arguments handles(state, scope.call());
-  const std::tuple<Converted<A>...> converted = handles.OpenAll(arguments...);
-  if (!handles.Done()) return;
-  std::apply(
-      [&](auto... c) {
-        As<void (*)(HPyContext*, Converted<A>...)>(function)(scope.context(), c...);
-      },
-      converted);
-  Conclude(state, scope.call());
+  bool opened = true;
+  CallWith<void>(scope, handles, function, &opened, arguments...);
+  if (opened) Conclude(state, scope.call());
 }
 
 // Functions that take an array of arguments: (ctx, self, args, nargs, rest...). `values` is the whole
@@ -266,21 +297,25 @@ template <typename R, typename Count, typename... Rest>
   const debug_ctx::Call* mark;
   CallScope scope(state, function, reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa()), &mark);
   Arguments handles(state, scope.call());
-  const HPy self_handle = handles.Open(self);
   HPy few[kArgumentRun];
   std::unique_ptr<HPy[]> many;
-  HPy* array = few;
-  if (values > kArgumentRun) [[unlikely]] {
-    many.reset(new HPy[values]);
-    array = many.get();
+  HPy* items = few;
+  const size_t count = 1 + values + sizeof...(Rest);
+  if (count > kArgumentRun) [[unlikely]] {
+    many.reset(new HPy[count]);
+    items = many.get();
   }
-  for (size_t i = 0; i < values; i++) array[i] = handles.Open(args[i]);
-  std::tuple<Converted<Rest>...> converted{handles.Open(rest)...};
-  if (!handles.Done()) return Failed<R>(state);
+  items[0] = Arguments::ItemOf(self);
+  for (size_t i = 0; i < values; i++) items[1 + i] = Arguments::ItemOf(args[i]);
+  HPy* const after = items + 1 + values;
+  HPy* last = after;
+  ((*last++ = Arguments::ItemOf(rest)), ...);
+  if (!handles.OpenItems(items, count)) return Failed<R>(state);
+  const auto converted = Arguments::FromItems(after, std::index_sequence_for<Rest...>{}, rest...);
   const R result = std::apply(
       [&](auto... c) {
         return As<R (*)(HPyContext*, HPy, const HPy*, Count, Converted<Rest>...)>(function)(
-            scope.context(), self_handle, array, nargs, c...);
+            scope.context(), items[0], items + 1, nargs, c...);
       },
       converted);
   return TakeResult(state, scope.call(), result, Silent::kNever);
@@ -317,12 +352,13 @@ void CallGetBuffer(State& state, HPyCFunction function, _HPyFunc_args_GETBUFFERP
     const debug_ctx::Call* mark;
     CallScope scope(state, function, reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa()), &mark);
     Arguments handles(state, scope.call());
-    const HPy self = handles.Open(a.self);
-    if (!handles.Done()) {
+    bool opened = true;
+    const int status =
+        CallWith<int>(scope, handles, function, &opened, a.self, &buffer, int{a.flags});
+    if (!opened) {
       a.result = Failed<int>(state);
       return;
     }
-    const int status = As<HPyFunc_getbufferproc>(function)(scope.context(), self, &buffer, a.flags);
     if (status >= 0 && !HPy_IsNull(buffer.obj)) {
       // The owner is a result too: what is wrong with it, or was deferred, takes it away.
       owner = Host::Borrow(TakeResult(state, scope.call(), buffer.obj, Silent::kNever));
@@ -348,10 +384,10 @@ void CallReleaseBuffer(State& state, HPyCFunction function, _HPyFunc_args_RELEAS
   const debug_ctx::Call* mark;
   CallScope scope(state, function, reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa()), &mark);
   Arguments handles(state, scope.call());
-  const HPy self = handles.Open(a.self);
-  buffer.obj = handles.Open(reinterpret_cast<cpy_PyObject*>(buffer.obj._i));
-  if (!handles.Done()) return;
-  As<HPyFunc_releasebufferproc>(function)(scope.context(), self, &buffer);
+  HPy items[] = {Arguments::ItemOf(a.self), buffer.obj};  // objects still
+  if (!handles.OpenItems(items, std::size(items))) return;
+  buffer.obj = items[1];
+  As<HPyFunc_releasebufferproc>(function)(scope.context(), items[0], &buffer);
   Conclude(state, scope.call());
 }
 

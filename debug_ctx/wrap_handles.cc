@@ -12,6 +12,7 @@ namespace hpy::debug_ctx {
 
 using handles::Ending;
 using handles::Slot;
+using stacktrace::MemoBucket;
 
 namespace {
 
@@ -89,6 +90,36 @@ HPy CallWithArray(HPyContext* ctx, HPy callable, const HPy* args, size_t nargs, 
   CloseWrapped(call, wrapped);
 }
 
+// HPy_Close from a site whose stack is known.
+[[gnu::always_inline]] inline void CloseFrom(debug_ctx::Call& call, HPy handle, StoryId story,
+                                             uintptr_t pc, uintptr_t sp, const uintptr_t* fp) {
+  State& state = *call.state;
+  Slot* const slot = state.table.Resolve(handle);
+  if (slot == nullptr || !slot->is_plain() || slot->wears_out()) [[unlikely]] {
+    return CheckAndClose(call, handle, pc, sp, *fp);
+  }
+  if (!State::CountClosedLast(handle, call)) {
+    if (!state.table.is_of_newest(*slot)) [[unlikely]] {
+      return CheckAndClose(call, handle, pc, sp, *fp);
+    }
+    State::CountClosedEarlier(*slot, call);
+  }
+  const HPy wrapped = slot->wrapped();
+  state.table.CloseNewest(slot, story, Ending::kClosed);
+  if (state.table.must_forget()) [[unlikely]] {
+    return ForgetAndClose(call, wrapped);
+  }
+  CloseWrapped(call, wrapped);
+}
+
+// The same where it is not in the first bucket of the memo.
+[[gnu::hot, gnu::noinline]] void CloseSecond(debug_ctx::Call& call, HPy handle, uintptr_t pc,
+                                             uintptr_t sp, uintptr_t fp) {
+  const StoryId story = stacktrace::Remembered<MemoBucket::kSecond>(pc, sp, &fp, call.memo_limits);
+  if (story == stacktrace::kNoStack) return CheckAndClose(call, handle, pc, sp, fp);
+  CloseFrom(call, handle, story, pc, sp, &fp);
+}
+
 }  // namespace
 
 // All that it calls is called in tail position, and little is needed for long: so few registers are
@@ -99,29 +130,12 @@ void Wrapper<table::Slot_ctx_Close>::Call(HPyContext* ctx, HPy handle) {
   auto sp = reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa());
   asm("" : "+r"(sp));  // or gcc keeps a copy in memory to compute with
   const uintptr_t* const fp = HPY_STACKTRACE_FRAME();
-  const auto check = [&] { CheckAndClose(call, handle, pc, sp, *fp); };
   if (&call != thread_calls.innermost) [[unlikely]] {
-    return check();
+    return CheckAndClose(call, handle, pc, sp, *fp);
   }
-  const StoryId story = stacktrace::Remembered(pc, sp, fp, call.memo_limits);
-  State& state = *call.state;
-  Slot* const slot = state.table.Resolve(handle);
-  if (story == stacktrace::kNoStack || slot == nullptr || !slot->is_plain() || slot->wears_out())
-      [[unlikely]] {
-    return check();
-  }
-  if (!State::CountClosedLast(handle, call)) {
-    if (!state.table.is_of_newest(*slot)) [[unlikely]] {
-      return check();
-    }
-    State::CountClosedEarlier(*slot, call);
-  }
-  const HPy wrapped = slot->wrapped();
-  state.table.CloseNewest(slot, story, Ending::kClosed);
-  if (state.table.must_forget()) [[unlikely]] {
-    return ForgetAndClose(call, wrapped);
-  }
-  CloseWrapped(call, wrapped);
+  const StoryId story = stacktrace::Remembered<MemoBucket::kFirst>(pc, sp, fp, call.memo_limits);
+  if (story == stacktrace::kNoStack) return CloseSecond(call, handle, pc, sp, *fp);
+  CloseFrom(call, handle, story, pc, sp, fp);
 }
 
 HPy Wrapper<table::Slot_ctx_Tuple_FromArray>::Call(HPyContext* ctx, const HPy* items,

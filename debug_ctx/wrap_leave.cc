@@ -51,7 +51,7 @@ HPyThreadState Wrapper<table::Slot_ctx_LeavePythonExecution>::Call(HPyContext* c
   using S = table::Slot_ctx_LeavePythonExecution;
   const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
   if (debug_ctx::Call* const left = LeftCall(); left != nullptr) {
-    left->refused_leaves++;
+    if (left->refused_leaves != UINT16_MAX) left->refused_leaves++;
     ReportLeft(Kind::kNestedLeave,
                std::string(S::kInfo.api) + " was called although Python execution had been left",
                left, S::kInfo, site);

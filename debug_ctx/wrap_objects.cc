@@ -173,7 +173,7 @@ bool IsOnStack(ApiCall& api, const void* pointer) {
   if (address < sp) return false;
   const ObjectHost::Bounds stack = api.state().host.ThreadStack();
   if (sp >= stack.low && sp < stack.high) return address < stack.high;
-  return address < api.call().limits.stop_sp;
+  return address < api.call().stop_sp();
 }
 
 }  // namespace

@@ -141,12 +141,16 @@ class HandleTable {
           value_(Slot::NextValue(run->value)),
           opened_(Slot::Opened(function, Origin::kArgumentInRun, table.next_order_)) {}
     [[gnu::always_inline]] HPy Open(HPy wrapped) {
-      Slot* const slot = next_++;
-      if (slot->keeps()) [[unlikely]] {
+      if (next_->keeps()) [[unlikely]] {
         Done();
-        table_.Drop(*slot);
+        table_.Drop(*next_);
         Resume();
       }
+      return OpenNext(wrapped);
+    }
+    // The same where the next slot is known to keep nothing.
+    [[gnu::always_inline]] HPy OpenNext(HPy wrapped) {
+      Slot* const slot = next_++;
       slot->object = static_cast<uint64_t>(wrapped._i);
       slot->value = value_;
       slot->SetOpened(std::exchange(opened_, opened_ + Slot::kNextOrder));

@@ -67,10 +67,11 @@ bool HasLimits() {
          (getrlimit(RLIMIT_FSIZE, &files) == 0 && files.rlim_cur != RLIM_INFINITY);
 }
 
-// A processor that has a hypervisor says so.
-bool InVirtualMachine() {
+// Whether a processor of Intel's says that it has a hypervisor.
+bool IsVirtualIntel() {
 #if defined(__x86_64__)
   unsigned a = 0, b = 0, c = 0, d = 0;
+  if (__get_cpuid(0, &a, &b, &c, &d) == 0 || b != signature_INTEL_ebx) return false;
   return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c >> 31 & 1) != 0;
 #else
   return false;
@@ -79,7 +80,7 @@ bool InVirtualMachine() {
 
 }  // namespace
 
-SlotLayout SlotLayout::Best() { return InVirtualMachine() ? Far() : Near(); }
+SlotLayout SlotLayout::Best() { return IsVirtualIntel() ? Far() : Near(); }
 
 void Poison(char* data, size_t size) {
   for (; size >= sizeof(kPoison); data += sizeof(kPoison), size -= sizeof(kPoison)) {

@@ -19,10 +19,11 @@
 // nodes of the kernel's tree of mappings, where each mprotect() takes 0.9 us more.
 //
 // Half of the time goes to the TLB. Linux on x86 drops the page that was taken away, or the whole TLB
-// where the first and the last of several span more than 33 pages. In a virtual machine the
-// second is faster by 0.4 us. So there a slot has one more page 33 pages behind its bytes, which is
-// taken away together with them: a buffer took 1.1 us instead of 1.5. Between the two are holes, which
-// mean nothing (with guards there it would be 0.05 us more, and a fork() twice as long).
+// where the first and the last of several span more than 33 pages. On a processor of Intel's in a
+// virtual machine the second is faster by 0.4 us. So there a slot has one more page 33 pages behind its
+// bytes, which is taken away together with them: a buffer took 1.1 us instead of 1.5. Between the two
+// are holes, which mean nothing (with guards there it would be 0.05 us more, and a fork() twice as
+// long). On one of AMD's (Zen 4) it was slower: 2.2 us instead of 1.7.
 //
 // In a process with one thread, neighbours belong to different protection keys where there are any.
 // A closed slot is inaccessible as soon as its key is refused, if no open slot has the same key; the

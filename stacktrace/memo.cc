@@ -98,7 +98,9 @@ bool Memo::Matches(const MemoEntry& e, const MemoKey& key, uint32_t epoch) {
 
 const MemoEntry* Memo::FindElsewhere(const MemoKey& key, uint32_t epoch) const {
   // Most of those that are not found at once are where the first difference leads.
-  if (const MemoEntry* e = Find(key.pc, key.sp)) {
+  const MemoEntry* e = Find<MemoBucket::kFirst>(key.pc, key.sp);
+  if (e == nullptr) e = Find<MemoBucket::kSecond>(key.pc, key.sp);
+  if (e != nullptr) {
     if (Matches(*e, key, epoch)) return e;
     const bool stale = e->EpochOf() != epoch && e->EpochOf() != kEveryEpoch;
     if (const uint64_t salt = stale ? 0 : Difference(*e, key)) {

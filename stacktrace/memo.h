@@ -31,8 +31,7 @@ inline MemoLimits PackLimits(uintptr_t stop_sp, int max_frames) {
   static_assert(kMaxFrames << 7 < 1 << 16);
   return static_cast<uint64_t>(stop_sp) << 16 | static_cast<uint64_t>(max_frames) << 7;
 }
-// Of captures that are not to be looked for: no entry has them.
-inline constexpr MemoLimits kNoMemo = ~MemoLimits{0};
+inline uintptr_t StopOf(MemoLimits limits) { return limits >> 16; }
 
 // What a capture is asked for, in the form in which it is compared.
 struct MemoKey {
@@ -83,6 +82,9 @@ struct alignas(64) MemoEntry {
 };
 static_assert(sizeof(MemoEntry) == 64);
 
+// The two buckets where most entries may lie.
+enum class MemoBucket { kFirst, kSecond };
+
 // Used by its own thread only, never by two callers at once (BusyScope, core.h).
 class Memo {
  public:
@@ -94,12 +96,15 @@ class Memo {
   Memo(const Memo&) = delete;
   Memo& operator=(const Memo&) = delete;
 
-  // The entry that lies in one of the two buckets where most do, if it is for this pc and sp, else null:
-  // with MatchesOften() the whole hot path, and small for that reason.
+  // The entry that lies in one of them, if it is for this pc and sp, else null: with MatchesOften() the
+  // whole hot path, and small for that reason.
+  template <MemoBucket bucket>
   const MemoEntry* Find(uintptr_t pc, uintptr_t sp) const {
-    const uint32_t offset = Hash(pc, sp) << 3 & offset_mask_;
-    if (const MemoEntry* e = FindAt(offset, pc, sp)) return e;
-    return FindAt(offset ^ Distance(pc, sp) * static_cast<uint32_t>(sizeof(Bucket)), pc, sp);
+    uint32_t offset = Hash(pc, sp) << 3 & offset_mask_;
+    if (bucket == MemoBucket::kSecond) {
+      offset ^= Distance(pc, sp) * static_cast<uint32_t>(sizeof(Bucket));
+    }
+    return FindAt(offset, pc, sp);
   }
   // Whether an entry of this pc and sp holds. Often: unless it is kRare, which is false too. `fp` is read
   // only where it counts.
@@ -189,8 +194,9 @@ inline bool Memo::MatchesOften(const MemoEntry& e, uintptr_t sp, const uintptr_t
 // that interrupted its use.
 extern constinit thread_local Memo* t_idle_memo HPY_STACKTRACE_TLS;
 
-// The stack of a call site, if it lies where most do: a capture that has no loop, calls nothing and
-// is inlined for that. kNoStack where Capture() has to be asked.
+// The stack of a call site, if it lies in that bucket: a capture that has no loop, calls nothing and
+// is inlined for that. kNoStack where the other bucket, and then Capture(), have to be asked.
+template <MemoBucket bucket>
 [[gnu::always_inline]] inline StackId Remembered(uintptr_t pc, uintptr_t sp, const uintptr_t* fp,
                                                  MemoLimits limits) {
   Memo* const memo = t_idle_memo;
@@ -199,7 +205,7 @@ extern constinit thread_local Memo* t_idle_memo HPY_STACKTRACE_TLS;
   }
   t_idle_memo = nullptr;
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  const MemoEntry* e = memo->Find(pc, sp);
+  const MemoEntry* e = memo->Find<bucket>(pc, sp);
   StackId id = kNoStack;
   if (e != nullptr && Memo::MatchesOften(*e, sp, fp, limits)) [[likely]] {
     id = e->id;

@@ -149,6 +149,26 @@ TEST_F(TraceTest, AroundTheDebugContext) {
   EXPECT_TRUE(debugger.interpreter.told.empty()) << "debug mode has nothing to report";
 }
 
+// A call that is in progress goes on untraced; its context comes back like all others.
+TEST_F(TraceTest, AroundTheDebugContextFromWithinACall) {
+  static TraceLayer* layer_to_attach;
+  static FakeDebugger* inside;
+  TraceLayer debug_layer(trace);
+  layer_to_attach = &debug_layer;
+  inside = &debugger;
+  debugger.Call(
+      [](HPyContext* ctx, HPy, HPy arg) {
+        layer_to_attach->Attach(inside->state.root());
+        inside->Call(AddOne, 1);
+        return HPy_Dup(ctx, arg);
+      },
+      0);
+  EXPECT_EQ(Calls("ctx_Add"), 1u);
+  EXPECT_EQ(Calls("ctx_Dup"), 0u);
+  for (int i = 0; i < 200; i++) debugger.Call(AddOne, i);
+  EXPECT_EQ(Calls("ctx_Add"), 201u);
+}
+
 TEST_F(TraceTest, AroundTheDebugContextMistakesAreFound) {
   TraceLayer debug_layer(trace);
   debug_layer.Attach(debugger.state.root());
