@@ -116,14 +116,15 @@ DebugContext* State::TakeOtherContext() {
   if (std::exchange(copied_, root_.context._private) != root_.context._private) {
     // It serves calls that begin from now on.
     free_.ForEach([this](DebugContext* context) { context->context = root_.context; });
-    ForEachCallInProgress([](Call& call) { call.attention = true; });  // when it ends
+    AskForAttention();
   }
   if (free_.size() > kContextsBetweenUses) return TakeContext();
   if (fresh_count_ == 0) {
     // In a row, an odd number of lines apart: so they do not take each other's place in the cache.
     static_assert(sizeof(DebugContext) / kCacheLine % 2 == 1, "add a line to it");
-    fresh_count_ = 16;
-    fresh_ = new DebugContext[fresh_count_];
+    constexpr size_t kRow = 16;
+    fresh_ = new DebugContext[kRow];
+    fresh_count_ = kRow;
   }
   DebugContext* const context = fresh_++;
   fresh_count_--;
@@ -251,29 +252,31 @@ void State::RevokeAndClose(Slot* slot, StoryId story, Ending ending, bool keep) 
 }
 
 int64_t State::NewGeneration() {
-  ForEachCallInProgress([this](Call& call) {
-    call.log.Seal(table);
-    call.attention = true;  // when it ends
-  });
+  ForEachCallInProgress([this](Call& call) { call.log.Seal(table); });
+  AskForAttention();
   root_.call.log.Clear();
   builders.NewGeneration();
   trackers.NewGeneration();
   return table.NewGeneration();
 }
 
+void State::AskForAttention() {
+  ForEachCallInProgress([](Call& call) {
+    // Others asked when they left: threads without the lock write it.
+    if (!call.leave.active) call.attention = true;
+  });
+}
+
 void State::QueueArguments() {
   if (arguments_queued_) return;
   arguments_queued_ = true;
+  AskForAttention();
   std::vector<Slot*> runs;
-  for (DebugContext* context = contexts_made_; context != nullptr; context = context->next_made) {
-    Call& call = context->call;
-    if (call.state != this) continue;
-    if (call.in_progress) {
-      call.attention = true;  // when it ends
-    } else if (call.arguments != nullptr) {
-      runs.push_back(std::exchange(call.arguments, nullptr));
+  free_.ForEach([&](DebugContext* context) {
+    if (context->call.arguments != nullptr) {
+      runs.push_back(std::exchange(context->call.arguments, nullptr));
     }
-  }
+  });
   table.QueueRuns(runs, kArgumentRun);
 }
 
@@ -284,13 +287,16 @@ void State::SetStackDepth(int depth) {
 
 void State::KeepClosed(bool keep) {
   keep_closed_ = beginning_.attention = keep;
-  if (keep) ForEachCallInProgress([](Call& call) { call.attention = true; });
+  if (keep) AskForAttention();
   UpdateMemoDepth();
 }
 
 void State::UpdateMemoDepth() {
   memo_depth_ = keep_closed_ ? 0 : stacktrace::PackLimits(0, settings.stack_depth);
-  ForEachCallInProgress([this](Call& call) { BeginCaptures(call, call.stop_sp()); });
+  ForEachCallInProgress([this](Call& call) {
+    // Others do when they re-enter: threads without the lock read it.
+    if (!call.leave.active) BeginCaptures(call, call.stop_sp());
+  });
   BeginCaptures(root_.call, 0);
 }
 

@@ -200,6 +200,8 @@ class State {
   static DebugContext* contexts_made_;  // all of the process, by next_made
   static DebugContext* fresh_;          // those that no state has yet
   static size_t fresh_count_;
+  // Of calls in progress, when they end.
+  void AskForAttention();
   bool arguments_queued_ = false;
   bool keep_closed_ = false;
   // With keep_closed_ every call needs attention.

@@ -59,8 +59,9 @@ constinit Slot no_slot{};
   return {call.arguments, call.arguments + kArgumentRun};
 }
 
-// Makes handles of objects, in place. Those beyond the run take ordinary slots. What it used of the run.
-[[gnu::noinline]] Run OpenEach(State& state, Call& call, HPy* items, size_t count) {
+// Makes handles of objects, in place. Those beyond the run take ordinary slots. What it used of the run
+// is in `used`, whatever happens.
+[[gnu::noinline]] void OpenEach(State& state, Call& call, HPy* items, size_t count, Run* used) {
   const Run run =
       HasRun(call) ? Run{call.arguments, call.arguments + kArgumentRun} : OtherRun(state, call);
   HandleTable::RunOpener opener(state.table, run.first, call.function);
@@ -72,11 +73,12 @@ constinit Slot no_slot{};
       continue;
     }
     opener.Done();
+    *used = run;
     *item = OpenMore(state, call, borrowed);
     opener.Resume();
   }
   opener.Done();
-  return {run.first, opener.next()};
+  *used = {run.first, opener.next()};
 }
 
 template <typename T>
@@ -118,7 +120,9 @@ class Arguments {
   }
   // Of any number, in place. False if some could not be opened, for the table is full.
   [[nodiscard]] bool OpenItems(HPy* items, size_t count) {
-    run_ = OpenEach(state_, call_, items, count);
+    Run used = run_;
+    OpenEach(state_, call_, items, count, &used);
+    run_ = used;
     return !call_.attention || OpenedAllOf(call_.more_arguments);  // OpenMore() asks for it
   }
 

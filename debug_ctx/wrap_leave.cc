@@ -41,6 +41,7 @@ void ReenterNow(Call& call) {
   State& state = *call.state;
   state.universal->ctx_ReenterPythonExecution(state.universal, call.leave.state);
   call.leave.active = false;
+  state.BeginCaptures(call, call.stop_sp());  // the settings may have been changed
   thread_calls.left = call.leave.outer;
   thread_calls.innermost = &call;
 }
@@ -73,7 +74,7 @@ void Wrapper<table::Slot_ctx_ReenterPythonExecution>::Call(HPyContext* ctx, HPyT
   }
   const bool own = left == used || thread_calls.innermost == used;
   if (own && token._i == 0 && used->refused_leaves > 0) {
-    used->refused_leaves--;
+    if (used->refused_leaves != UINT16_MAX) used->refused_leaves--;
     return;
   }
   const std::string api = S::kInfo.api;

@@ -138,7 +138,7 @@ def test_tuples(hpy_module: ModuleFactory) -> None:
         assert mod.tuple_check(other) == 0
     item = object()
     before = sys.getrefcount(item)
-    for n in 0, 1, 3, 17:
+    for n in 0, 1, 3, 16, 17, 18, 19:
         made = mod.tuple_from_array(*[item] * n), mod.tuple_pack(*[item] * n)
         assert made == ((item,) * n,) * 2
         assert sys.getrefcount(item) == before + 2 * n

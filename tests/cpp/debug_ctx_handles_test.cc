@@ -1,6 +1,7 @@
 // The debug context in front of a fake interpreter: what becomes of handles, and which mistakes are found.
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -304,6 +305,101 @@ TEST_F(DebugContextTest, WithAnOlderHookTheCallGoesOnWithTheObject) {
   EXPECT_EQ(result->value, 3);
   EXPECT_EQ(debugger.interpreter.hook_calls, 1);
   EXPECT_TRUE(debugger.interpreter.told.empty());
+}
+
+HPy KeepClosedIfNotNull(HPyContext* ctx, HPy, HPy arg) {
+  if (HPyLong_AsLongLong(ctx, arg) != 0) DebugContext::From(ctx)->call.state->KeepClosed(true);
+  HPy_Close(ctx, HPy_Dup(ctx, arg));
+  return HPy_Dup(ctx, arg);
+}
+
+TEST_F(DebugContextTest, AnOlderHookIsSetWithinACall) {
+  const auto kept = [&] {
+    int count = 0;
+    debugger.state.table.ForEachKept([&](handles::Slot&) { count++; });
+    return count;
+  };
+  for (int i = 0; i < 100; i++) debugger.Call(KeepClosedIfNotNull, 0);
+  EXPECT_EQ(kept(), 0);
+  debugger.Call(KeepClosedIfNotNull, 1);
+  EXPECT_EQ(kept(), 4) << "two arguments, what was closed, and the result";
+  debugger.Call(KeepClosedIfNotNull, 0);
+  EXPECT_EQ(kept(), 8);
+  debugger.state.ReleaseKept();
+  debugger.Call(KeepClosedIfNotNull, 0);
+  EXPECT_EQ(kept(), 0);
+}
+
+TEST_F(DebugContextTest, WhatMostCallsTouchIsTwoLinesOfTheCache) {
+  const Call call;
+  const auto offset = [&](const auto& member) {
+    return reinterpret_cast<const char*>(&member) - reinterpret_cast<const char*>(&call);
+  };
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(&call) % kCacheLine, 0u);
+  EXPECT_LE(offset(call.log) + 3 * sizeof(HPy*), 2 * kCacheLine) << "its pointers come first";
+  for (const std::ptrdiff_t last :
+       {offset(call.function), offset(call.state), offset(call.outer), offset(call.previous),
+        offset(call.mark), offset(call.memo_limits), offset(call.callee), offset(call.exception),
+        offset(call.first_order), offset(call.open), offset(call.arguments),
+        offset(call.next_free)}) {
+    EXPECT_LT(last, offset(call.log));
+  }
+}
+
+// Null arguments have no slot; the first slot that is used counts the generation for all.
+TEST_F(DebugContextTest, NullArgumentsAmongOthers) {
+  static std::vector<std::vector<HPy>> seen;
+  seen.clear();
+  const HPyFunc_objobjargproc function = [](HPyContext*, HPy a, HPy b, HPy c) {
+    seen.push_back({a, b, c});
+    return 0;
+  };
+  HPyContext* const root = debugger.state.root();
+  const HPy object = debugger.interpreter.New(1);
+  auto* const native = static_cast<cpy_PyObject*>(debugger.interpreter.Native(object));
+  std::set<intptr_t> values;
+  size_t opened = 0;
+  for (int i = 0; i < 800; i++) {
+    _HPyFunc_args_OBJOBJARGPROC args = {};
+    args.arg0 = (i & 1) != 0 ? native : nullptr;
+    args.arg1 = (i & 2) != 0 ? native : nullptr;
+    args.arg2 = (i & 4) != 0 ? native : nullptr;
+    root->ctx_CallRealFunctionFromTrampoline(
+        root, HPyFunc_OBJOBJARGPROC,
+        reinterpret_cast<HPyCFunction>(reinterpret_cast<void (*)()>(function)), &args);
+    ASSERT_EQ(seen.size(), static_cast<size_t>(i) + 1);
+    for (int position = 0; position < 3; position++) {
+      const HPy handle = seen.back()[static_cast<size_t>(position)];
+      EXPECT_EQ(HPy_IsNull(handle), (i >> position & 1) == 0);
+      if (HPy_IsNull(handle)) continue;
+      opened++;
+      values.insert(handle._i);
+      EXPECT_EQ(debugger.state.table.Classify(handle), handles::Validity::kClosed);
+    }
+  }
+  EXPECT_EQ(values.size(), opened) << "no value is given out twice";
+  debugger.interpreter.context.ctx_Close(&debugger.interpreter.context, object);
+}
+
+HPy LeaveWhileSettingsChange(HPyContext* ctx, HPy, HPy arg) {
+  State& state = *DebugContext::From(ctx)->call.state;
+  const HPyThreadState left = HPy_LeavePythonExecution(ctx);
+  std::thread other([&] {  // which holds the interpreter now
+    for (int i = 0; i < 1000; i++) state.SetStackDepth(1 + i % 64);
+    state.KeepClosed(true);
+    state.KeepClosed(false);
+    state.SetStackDepth(64);
+  });
+  EXPECT_TRUE(HPy_IsNull(HPy_Dup(ctx, arg)));  // a mistake
+  other.join();
+  HPy_ReenterPythonExecution(ctx, left);
+  return HPy_Dup(ctx, arg);
+}
+
+// For ThreadSanitizer.
+TEST_F(DebugContextTest, SettingsChangeWhileACallHasLeft) {
+  debugger.Call(LeaveWhileSettingsChange, 3);
+  EXPECT_EQ(OnlyRaised().kind, Kind::kCallAfterLeave);
 }
 
 HPy CallInThread(HPyContext* ctx, HPy, HPy arg) {
