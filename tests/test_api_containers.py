@@ -138,12 +138,13 @@ def test_tuples(hpy_module: ModuleFactory) -> None:
         assert mod.tuple_check(other) == 0
     item = object()
     before = sys.getrefcount(item)
-    for n in 0, 1, 3, 16, 17, 18, 19:
+    for n in 0, 1, 3, 17:
         made = mod.tuple_from_array(*[item] * n), mod.tuple_pack(*[item] * n)
         assert made == ((item,) * n,) * 2
         assert sys.getrefcount(item) == before + 2 * n
         del made
-    assert mod.tuple_from_array(*range(1000)) == tuple(range(1000))
+    for n in 16, 18, 19, 1000:  # in debug mode, more arguments than a call has slots for
+        assert mod.tuple_from_array(*range(n)) == tuple(range(n))
     assert mod.tuple_pack(*range(17)) == tuple(range(17))
     assert mod.tuple_from_nothing(0) == ()
     for count in 2**58, sys.maxsize:
