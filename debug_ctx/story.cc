@@ -37,8 +37,8 @@ Stack AtStack(const Place& place) {
   if (place.site == nullptr) {
     stack = FunctionStack(place.state, place.call.function);
   } else {
-    stack = Filtered(place.state, stacktrace::Capture(
-                                      *place.site, place.call.Limits(kFramesOfMistake)));
+    stack = Filtered(place.state,
+                     stacktrace::Capture(*place.site, place.call.Limits(kFramesOfMistake)));
   }
   if (place.state.settings.python_stacks) {
     stack.python = place.state.host.PythonFrames(kPythonFrames);
