@@ -59,11 +59,12 @@ constinit Slot no_slot{};
   return {call.arguments, call.arguments + kArgumentRun};
 }
 
-// Makes handles of objects, in place. Those beyond the run take ordinary slots. What it used of the run
-// is in `used`, whatever happens.
-[[gnu::noinline]] void OpenEach(State& state, Call& call, HPy* items, size_t count, Run* used) {
+// Makes handles of objects, in place. Those beyond the run take ordinary slots. What it used of the run.
+[[gnu::noinline]] Run OpenEach(State& state, Call& call, HPy* items, size_t count) {
   const Run run =
       HasRun(call) ? Run{call.arguments, call.arguments + kArgumentRun} : OtherRun(state, call);
+  // Before anything is open, for it may throw.
+  if (count > static_cast<size_t>(run.end - run.first)) call.more_arguments.reserve(count);
   HandleTable::RunOpener opener(state.table, run.first, call.function);
   for (HPy* item = items; item != items + count; item++) {
     if (HPy_IsNull(*item)) continue;
@@ -73,12 +74,11 @@ constinit Slot no_slot{};
       continue;
     }
     opener.Done();
-    *used = run;
     *item = OpenMore(state, call, borrowed);
     opener.Resume();
   }
   opener.Done();
-  *used = {run.first, opener.next()};
+  return {run.first, opener.next()};
 }
 
 template <typename T>
@@ -120,9 +120,7 @@ class Arguments {
   }
   // Of any number, in place. False if some could not be opened, for the table is full.
   [[nodiscard]] bool OpenItems(HPy* items, size_t count) {
-    Run used = run_;
-    OpenEach(state_, call_, items, count, &used);
-    run_ = used;
+    run_ = OpenEach(state_, call_, items, count);
     return !call_.attention || OpenedAllOf(call_.more_arguments);  // OpenMore() asks for it
   }
 

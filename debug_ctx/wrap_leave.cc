@@ -52,6 +52,7 @@ HPyThreadState Wrapper<table::Slot_ctx_LeavePythonExecution>::Call(HPyContext* c
   using S = table::Slot_ctx_LeavePythonExecution;
   const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
   if (debug_ctx::Call* const left = LeftCall(); left != nullptr) {
+    // Where it has no more room it stays there, and no re-entry is refused any more.
     if (left->refused_leaves != UINT16_MAX) left->refused_leaves++;
     ReportLeft(Kind::kNestedLeave,
                std::string(S::kInfo.api) + " was called although Python execution had been left",
