@@ -50,10 +50,6 @@ namespace {
     call.trackers.Clear();
     call.made_records = false;
   }
-  // The call outside may be of another interpreter, whose handles are others.
-  if (call.open > 0 && call.outer != nullptr && call.outer->state == &state) {
-    call.outer->open += call.open;
-  }
   return noted;
 }
 
@@ -65,8 +61,7 @@ void CallScope::End(State& state, DebugContext* context) {
     if (Slot* slot = state.table.Resolve(handle)) state.CloseArgument(slot);
   }
   if (state.buffers.needs_flush()) state.buffers.Flush();
-  std::vector<Slot*> noted;
-  if (call.open > 0 || call.made_records) noted = LeaveBehind(state, call);
+  const std::vector<Slot*> noted = LeaveBehind(state, call);
   call.log.Clear();
   if (call.stores.number != 0) state.fields.End(&call.stores);
   call.made.clear();

@@ -25,9 +25,9 @@ namespace hpy::debug_ctx {
 class State;
 struct DebugContext;
 
-// The handles that a call opened, to find at its end those that it leaves behind. Those that are closed
-// are dropped when the log is full, so that its size follows the number of handles that are open, not of
-// those that were opened.
+// The handles that a call opened, to find at its end those that it leaves behind. The last one is dropped
+// when it is closed, others that are closed when the log is full: so its size follows the number of handles
+// that are open, not of those that were opened.
 class OpenLog {
  public:
   void Push(HPy handle, const handles::HandleTable& table) {
@@ -40,14 +40,18 @@ class OpenLog {
   // Clear() gives its memory back: not the usual case.
   bool is_large() const { return limit_ - begin_ > kKeep; }
   void PushAtOnce(HPy handle) { *end_++ = handle; }
-  // Whether this is the handle that was opened last, as most are that are about to be closed. While it is
-  // open, it is of the newest generation then.
-  bool IsLast(HPy handle) const { return end_[-1]._i == handle._i; }
-  // The same, and it is dropped.
+  // Drops a handle that is about to be closed, if it is the one that was opened last, as most are. It is
+  // of the newest generation then.
   bool Pop(HPy handle) {
-    if (!IsLast(handle)) return false;
+    if (end_[-1]._i != handle._i) return false;
     end_--;
     return true;
+  }
+  // Whether all of the newest generation are closed. Those of older ones: see Seal().
+  bool AllClosed(const handles::HandleTable& table) const {
+    const HPy* handle = begin_;
+    while (handle != end_ && table.Resolve(*handle) == nullptr) handle++;
+    return handle == end_;
   }
   // A generation of handles begins: those that are here are of an older one, and Pop() knows none of
   // them from now on.
@@ -138,7 +142,6 @@ struct alignas(kCacheLine) Call : CallFlags {
   // The second line.
   const Host::Pointer* exception = nullptr;  // where a pending one would be: host.h
   uint64_t first_order = 0;  // handles from this number on were opened since the call began
-  int64_t open = 0;          // how many of those are open (and of calls inside it)
   handles::Slot* arguments = nullptr;  // a run of kArgumentRun slots, or null
   DebugContext* next_free = nullptr;   // FreeContexts
   OpenLog log;
@@ -183,9 +186,11 @@ class FreeContexts {
   FreeContexts& operator=(const FreeContexts&) = delete;
   size_t size() const { return size_; }
   DebugContext* front() const { return front_; }
-  // Not the last one.
+  // Not the last one. The next call writes first to what no call has touched for long.
   void PopFront() {
     front_ = front_->call.next_free;
+    __builtin_prefetch(&front_->call, 1);
+    __builtin_prefetch(reinterpret_cast<char*>(&front_->call) + kCacheLine, 1);
     size_--;
   }
   void PushBack(DebugContext* context) {

@@ -30,13 +30,13 @@ class CallScope {
     call.pending_before = call.has_exception();
     call.refused_reenters.store(0, std::memory_order_relaxed);
     call.first_order = state.table.next_order();
-    call.open = 0;
     thread_calls.innermost = &call;
     thread_calls.last = &call;
   }
   [[gnu::always_inline]] ~CallScope() {
     Call& call = context_->call;
-    if (call.attention || call.open > 0 || thread_calls.last != &call) [[unlikely]] {
+    if (call.attention || thread_calls.last != &call || !call.log.AllClosed(state_.table))
+        [[unlikely]] {
       End(state_, context_);
     } else {
       thread_calls.last = call.previous;

@@ -106,7 +106,7 @@ void ApiCall::Close(HPy handle) {
   Slot* slot = s.table.Resolve(handle);
   const Place place{s, *call_, &info_, &site_};
   if (slot != nullptr && slot->is_owned()) [[likely]] {
-    State::CountClosed(*slot, handle, *call_);
+    call_->log.Pop(handle);
     const HPy wrapped = s.Close(slot, Capture(), Ending::kClosed);
     s.universal->ctx_Close(s.universal, wrapped);
     return;
@@ -202,7 +202,6 @@ HPy OnInvalidResult(State& state, Call& call, HPy result) {
 void ForceClose(State& state, Slot* slot) {
   Call& call = DebugContext::From(state.root())->call;
   if (slot->is_open() && slot->is_owned()) {
-    State::CountClosed(*slot, state.table.HandleOf(*slot), call);
     const HPy wrapped = state.Close(slot, stacktrace::kNoStack, Ending::kClosed);
     state.universal->ctx_Close(state.universal, wrapped);
     return;

@@ -147,7 +147,6 @@ inline HPy State::OpenIfIn(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp, 
     return HPy_NULL;
   }
   call.log.PushAtOnce(handle);
-  call.open++;
   return handle;
 }
 
@@ -185,7 +184,6 @@ StoryId State::CaptureElsewhere(Call& call, const stacktrace::CallSite& site) co
   }
   call.log.Push(handle, state.table);
   call.attention |= call.log.is_large();
-  call.open++;
   return handle;
 }
 

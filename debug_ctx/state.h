@@ -80,21 +80,8 @@ class State {
   }
   // The same, with everything in registers: what most wrappers end with.
   [[gnu::hot]] static HPy OpenAt(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp, uintptr_t fp);
-  // A handle that is about to be closed, or was just now. The last that its call opened, as most are, is
-  // of the newest generation too.
-  [[gnu::always_inline]] static bool CountClosedLast(HPy handle, Call& call) {
-    if (!call.log.Pop(handle)) return false;
-    call.open--;
-    return true;
-  }
-  static void CountClosedEarlier(const handles::Slot& slot, Call& call) {
-    if (slot.order >= call.first_order) call.open--;
-  }
-  static void CountClosed(const handles::Slot& slot, HPy handle, Call& call) {
-    if (!CountClosedLast(handle, call)) CountClosedEarlier(slot, call);
-  }
-  // Ends the handle of an open slot that the extension owned, which was counted, and returns what it
-  // wrapped, which the caller owns now.
+  // Ends the handle of an open slot that the extension owned, and returns what it wrapped, which the
+  // caller owns now.
   [[gnu::always_inline]] HPy Close(handles::Slot* slot, StoryId story, handles::Ending ending) {
     if (slot->has_buffer || keep_closed_) [[unlikely]] {
       return CloseWithMore(slot, story, ending);

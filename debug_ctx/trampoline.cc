@@ -86,14 +86,41 @@ using Converted = std::conditional_t<std::is_same_v<T, cpy_PyObject*>, HPy, T>;
 template <typename T>
 inline constexpr size_t kIsObject = std::is_same_v<T, cpy_PyObject*>;
 
+template <typename... A>
+inline constexpr size_t kObjects = (kIsObject<A> + ... + 0);
+
+// An object as it is given to Arguments::OpenItems(). What is none is a null one there.
+HPy ItemOf(cpy_PyObject* object) { return HPy{reinterpret_cast<intptr_t>(object)}; }
+template <typename T>
+HPy ItemOf(T) {
+  return HPy_NULL;
+}
+// What became of them.
+HPy FromItem(HPy handle, cpy_PyObject*) { return handle; }
+template <typename T>
+T FromItem(HPy, T plain) {
+  return plain;
+}
+template <typename... A, size_t... I>
+std::tuple<Converted<A>...> FromItems(const HPy* items, std::index_sequence<I...>, A... arguments) {
+  return {FromItem(items[I], arguments)...};
+}
+
 // The argument handles of one call: opened from left to right, closed in that order after the call, those
 // beyond its run at the end of it (CallScope::End). They borrow the caller's references; null stays null.
+// `row`: how many there are if Open() opens them.
+template <size_t row = 0>
 class Arguments {
  public:
   [[gnu::always_inline]] Arguments(State& state, Call& call) : state_(state), call_(call) {}
   [[gnu::always_inline]] ~Arguments() {
     Slot* slot = run_.first;
     if (!call_.attention || !state_.keeps_closed()) [[likely]] {
+      if constexpr (row != 0) {
+        if (run_.end == slot + row && state_.table.template CloseRow<row>(slot)) [[likely]] {
+          return;
+        }
+      }
       slot = state_.table.CloseInRun(slot, run_.end);
     }
     if (slot != run_.end) [[unlikely]] {
@@ -106,14 +133,15 @@ class Arguments {
   // Whether Open() can open them: the usual case.
   template <typename... A>
   [[gnu::always_inline]] bool Fit(A... arguments) const {
-    constexpr size_t kObjects = (kIsObject<A> + ... + 0);
-    static_assert(kObjects <= kArgumentRun);
-    return HasRun(call_) && !(IsNull(arguments) || ...) && !KeepsAny(call_.arguments, kObjects);
+    static_assert(row == kObjects<A...> && row <= kArgumentRun);
+    const Slot* const run = call_.arguments;
+    // One question, and one branch, for all of the rest.
+    return run != nullptr &&
+           !(HandleTable::IsWornOut(*run) | (IsNull(arguments) | ...) | KeepsAny(run));
   }
   template <typename... A>
   [[gnu::always_inline]] void Open(HPy* items, A... arguments) {
-    constexpr size_t kObjects = (kIsObject<A> + ... + 0);
-    run_ = {call_.arguments, call_.arguments + kObjects};
+    run_ = {call_.arguments, call_.arguments + row};
     HandleTable::RunOpener opener(state_.table, run_.first, call_.function);
     ((*items++ = OpenNext(opener, arguments)), ...);
     opener.Done();
@@ -124,33 +152,15 @@ class Arguments {
     return !call_.attention || OpenedAllOf(call_.more_arguments);  // OpenMore() asks for it
   }
 
-  // An object as it is given to OpenItems(). What is none is a null one there.
-  static HPy ItemOf(cpy_PyObject* object) { return HPy{reinterpret_cast<intptr_t>(object)}; }
-  template <typename T>
-  static HPy ItemOf(T) {
-    return HPy_NULL;
-  }
-  // What became of them.
-  template <typename... A, size_t... I>
-  static std::tuple<Converted<A>...> FromItems(const HPy* items, std::index_sequence<I...>,
-                                               A... arguments) {
-    return {FromItem(items[I], arguments)...};
-  }
-
  private:
-  static HPy FromItem(HPy handle, cpy_PyObject*) { return handle; }
-  template <typename T>
-  static T FromItem(HPy, T plain) {
-    return plain;
-  }
   static bool IsNull(cpy_PyObject* object) { return object == nullptr; }
   template <typename T>
   static bool IsNull(T) {
     return false;
   }
-  [[gnu::always_inline]] static bool KeepsAny(const Slot* slots, size_t count) {
+  [[gnu::always_inline]] static bool KeepsAny(const Slot* slots) {
     bool any = false;
-    for (size_t i = 0; i < count; i++) any |= slots[i].keeps();
+    for (size_t i = 0; i < row; i++) any |= slots[i].keeps();
     return any;
   }
   [[gnu::always_inline]] static HPy OpenNext(HandleTable::RunOpener& opener, cpy_PyObject* object) {
@@ -184,7 +194,6 @@ F As(HPyCFunction function) {
     if (slot == nullptr || !slot->is_owned()) {
       taken = OnInvalidResult(state, call, result);
     } else {
-      State::CountClosedEarlier(*slot, call);
       taken = state.Close(slot, stacktrace::kNoStack, Ending::kReturned);
     }
   }
@@ -204,12 +213,7 @@ F As(HPyCFunction function) {
       call.has_exception()) [[unlikely]] {
     return CheckAndTake(state, call, result, silent);
   }
-  // The log is not needed any more.
-  if (call.log.IsLast(result)) [[likely]] {
-    call.open--;
-  } else if (table.is_of_newest(*slot)) {
-    State::CountClosedEarlier(*slot, call);
-  } else {
+  if (!call.log.Pop(result) && !table.is_of_newest(*slot)) [[unlikely]] {
     return CheckAndTake(state, call, result, silent);
   }
   const HPy taken = slot->wrapped();
@@ -246,7 +250,7 @@ Native<R> Failed(State& state) {
 //
 // Calls `function` with R(HPyContext *, converted arguments...). Not if some handle could not be opened.
 template <typename R, typename... A>
-[[gnu::always_inline]] inline R CallWith(const CallScope& scope, Arguments& handles,
+[[gnu::always_inline]] inline R CallWith(const CallScope& scope, Arguments<kObjects<A...>>& handles,
                                          HPyCFunction function, bool* opened, A... arguments) {
   // Not a tuple: in a register it would be read before it was written as a whole.
   HPy items[sizeof...(A)];
@@ -254,7 +258,7 @@ template <typename R, typename... A>
     handles.Open(items, arguments...);
   } else {
     HPy* item = items;
-    ((*item++ = Arguments::ItemOf(arguments)), ...);
+    ((*item++ = ItemOf(arguments)), ...);
     *opened = handles.OpenItems(items, sizeof...(A));
     if (!*opened) return R();
   }
@@ -262,7 +266,7 @@ template <typename R, typename... A>
       [&](auto... c) {
         return As<R (*)(HPyContext*, Converted<A>...)>(function)(scope.context(), c...);
       },
-      Arguments::FromItems(items, std::index_sequence_for<A...>{}, arguments...));
+      FromItems(items, std::index_sequence_for<A...>{}, arguments...));
 }
 
 template <typename R, Silent silent = Silent::kNever, typename... A>
@@ -270,7 +274,7 @@ template <typename R, Silent silent = Silent::kNever, typename... A>
                                                A... arguments) {
   const debug_ctx::Call* mark;
   CallScope scope(state, function, reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa()), &mark);
-  Arguments handles(state, scope.call());
+  Arguments<kObjects<A...>> handles(state, scope.call());
   bool opened = true;
   const R result = CallWith<R>(scope, handles, function, &opened, arguments...);
   if (!opened) [[unlikely]] {
@@ -284,7 +288,7 @@ template <typename... A>
 [[gnu::always_inline]] inline void InvokeVoid(State& state, HPyCFunction function, A... arguments) {
   const debug_ctx::Call* mark;
   CallScope scope(state, function, reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa()), &mark);
-  Arguments handles(state, scope.call());
+  Arguments<kObjects<A...>> handles(state, scope.call());
   bool opened = true;
   CallWith<void>(scope, handles, function, &opened, arguments...);
   if (opened) Conclude(state, scope.call());
@@ -298,7 +302,7 @@ template <typename R, typename Count, typename... Rest>
                                                     Count nargs, size_t values, Rest... rest) {
   const debug_ctx::Call* mark;
   CallScope scope(state, function, reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa()), &mark);
-  Arguments handles(state, scope.call());
+  Arguments<> handles(state, scope.call());
   HPy few[kArgumentRun];
   std::unique_ptr<HPy[]> many;
   HPy* items = few;
@@ -307,13 +311,13 @@ template <typename R, typename Count, typename... Rest>
     many.reset(new HPy[count]);
     items = many.get();
   }
-  items[0] = Arguments::ItemOf(self);
-  for (size_t i = 0; i < values; i++) items[1 + i] = Arguments::ItemOf(args[i]);
+  items[0] = ItemOf(self);
+  for (size_t i = 0; i < values; i++) items[1 + i] = ItemOf(args[i]);
   HPy* const after = items + 1 + values;
   HPy* last = after;
-  ((*last++ = Arguments::ItemOf(rest)), ...);
+  ((*last++ = ItemOf(rest)), ...);
   if (!handles.OpenItems(items, count)) return Failed<R>(state);
-  const auto converted = Arguments::FromItems(after, std::index_sequence_for<Rest...>{}, rest...);
+  const auto converted = FromItems(after, std::index_sequence_for<Rest...>{}, rest...);
   const R result = std::apply(
       [&](auto... c) {
         return As<R (*)(HPyContext*, HPy, const HPy*, Count, Converted<Rest>...)>(function)(
@@ -353,7 +357,7 @@ void CallGetBuffer(State& state, HPyCFunction function, _HPyFunc_args_GETBUFFERP
   [&]() __attribute__((noinline)) {
     const debug_ctx::Call* mark;
     CallScope scope(state, function, reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa()), &mark);
-    Arguments handles(state, scope.call());
+    Arguments<1> handles(state, scope.call());
     bool opened = true;
     const int status =
         CallWith<int>(scope, handles, function, &opened, a.self, &buffer, int{a.flags});
@@ -385,8 +389,8 @@ void CallReleaseBuffer(State& state, HPyCFunction function, _HPyFunc_args_RELEAS
   std::memcpy(&buffer, static_cast<const void*>(a.view), sizeof(buffer));
   const debug_ctx::Call* mark;
   CallScope scope(state, function, reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa()), &mark);
-  Arguments handles(state, scope.call());
-  HPy items[] = {Arguments::ItemOf(a.self), buffer.obj};  // objects still
+  Arguments<> handles(state, scope.call());
+  HPy items[] = {ItemOf(a.self), buffer.obj};  // objects still
   if (!handles.OpenItems(items, std::size(items))) return;
   buffer.obj = items[1];
   As<HPyFunc_releasebufferproc>(function)(scope.context(), items[0], &buffer);

@@ -98,11 +98,8 @@ HPy CallWithArray(HPyContext* ctx, HPy callable, const HPy* args, size_t nargs, 
   if (slot == nullptr || !slot->is_plain() || slot->wears_out()) [[unlikely]] {
     return CheckAndClose(call, handle, pc, sp, *fp);
   }
-  if (!State::CountClosedLast(handle, call)) {
-    if (!state.table.is_of_newest(*slot)) [[unlikely]] {
-      return CheckAndClose(call, handle, pc, sp, *fp);
-    }
-    State::CountClosedEarlier(*slot, call);
+  if (!call.log.Pop(handle) && !state.table.is_of_newest(*slot)) [[unlikely]] {
+    return CheckAndClose(call, handle, pc, sp, *fp);
   }
   const HPy wrapped = slot->wrapped();
   state.table.CloseNewest(slot, story, Ending::kClosed);

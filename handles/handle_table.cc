@@ -133,13 +133,21 @@ HPy HandleTable::OpenElsewhere(HPy wrapped, uint32_t stack, uint32_t function, O
 }
 
 void HandleTable::CloseElsewhere(Slot* slot, uint32_t stack, Ending ending, bool keep) {
-  if (!slot->is_argument()) GenerationOf(slot->order).open--;
+  if (!is_of_newest(*slot) && !slot->is_argument()) {
+    OlderOf(slot->order).open--;
+    older_open_--;
+  }
   slot->kept = keep;
   if (!keep) slot->object = ClosedObject(slot->object, next_order_);
   slot->closed = stack;
   slot->ending = static_cast<uint64_t>(ending);
   slot->ToClosed();
-  if (IsWornOut(*slot) || slot->is_in_run()) return;
+  if (slot->is_in_run()) return;
+  if (slot->is_argument()) aside_--;
+  if (IsWornOut(*slot)) {
+    aside_++;
+    return;
+  }
   queue_[queue_tail_++ & queue_mask_] = index_of(*slot);
   if (must_forget()) Forget();
 }
@@ -157,6 +165,7 @@ Slot* HandleTable::TakeRun(uint32_t count) {
     run[i].origin = static_cast<uint64_t>(Origin::kArgumentInRun);
   }
   used_ += count;
+  aside_ += count;
   return run;
 }
 
@@ -168,9 +177,11 @@ void HandleTable::QueueRuns(const std::vector<Slot*>& runs, uint32_t count) {
   for (Slot* run : runs) {
     for (Slot* slot = run; slot != run + count; slot++) {
       slot->origin = static_cast<uint64_t>(Origin::kArgument);
+      if (IsWornOut(*slot)) continue;
+      aside_--;
       if (slot->generation() == first_generation_) {
         PutFree(index_of(*slot));
-      } else if (!IsWornOut(*slot)) {
+      } else {
         closed.push_back(index_of(*slot));
       }
     }
@@ -183,8 +194,7 @@ void HandleTable::QueueRuns(const std::vector<Slot*>& runs, uint32_t count) {
   }
 }
 
-HandleTable::Generation& HandleTable::GenerationOf(uint64_t order) {
-  if (order >= newest_.first_order) return newest_;
+HandleTable::Generation& HandleTable::OlderOf(uint64_t order) {
   auto after = std::upper_bound(older_.begin(), older_.end(), order,
                                 [](uint64_t o, const Generation& g) { return o < g.first_order; });
   return *(after - 1);
@@ -215,13 +225,14 @@ const Slot* HandleTable::FindSameObject(const Slot& slot) const {
 }
 
 int64_t HandleTable::NewGeneration() {
-  older_.push_back(std::exchange(newest_, {next_order_, 0}));
+  older_.push_back({std::exchange(newest_first_order_, next_order_), open() - older_open_});
+  older_open_ += older_.back().open;
   return generation();
 }
 
 size_t HandleTable::CountOpen(int64_t from) const {
   if (from > generation()) return 0;
-  size_t open = newest_.open;
+  size_t open = this->open() - older_open_;
   for (size_t g = static_cast<size_t>(std::max<int64_t>(from, 0)); g < older_.size(); g++) {
     open += older_[g].open;
   }
@@ -231,7 +242,7 @@ size_t HandleTable::CountOpen(int64_t from) const {
 uint64_t HandleTable::FirstOrder(int64_t of) const {
   if (of <= 0) return 0;
   if (of > generation()) return next_order_;
-  return of == generation() ? newest_.first_order : older_[static_cast<size_t>(of)].first_order;
+  return of == generation() ? newest_first_order_ : older_[static_cast<size_t>(of)].first_order;
 }
 
 std::vector<Slot*> HandleTable::OpenSlots(int64_t generation) const {

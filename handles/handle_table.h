@@ -106,13 +106,12 @@ class HandleTable {
       // Or compilers make one store of it and of `closed`, which reads first what was just written in two.
       std::atomic_signal_fence(std::memory_order_seq_cst);
     }
-    newest_.open--;
     slot->object = ClosedObject(object, next_order_);
     slot->value = Slot::ClosedValue(value);
     slot->closed = stack;
     queue_[queue_tail_++ & queue_mask_] = static_cast<uint32_t>(value) >> kSlotShift;
   }
-  bool is_of_newest(const Slot& slot) const { return slot.order >= newest_.first_order; }
+  bool is_of_newest(const Slot& slot) const { return slot.order >= newest_first_order_; }
   bool must_forget() const { return queue_tail_ - queue_head_ > close_limit_; }
   // Drops the oldest closed handle, or makes room for more.
   void Forget();
@@ -125,11 +124,19 @@ class HandleTable {
   // is another one, or `end`.
   [[gnu::always_inline]] Slot* CloseInRun(Slot* slot, const Slot* end) {
     const uint64_t clock = next_order_;
-    for (; slot != end && slot->is_open() && !slot->has_buffer; slot++) {
-      slot->object = ClosedObject(slot->object, clock);
-      slot->ToClosed();
-    }
+    for (; slot != end && slot->is_open() && !slot->has_buffer; slot++) CloseRunSlot(slot, clock);
     return slot;
+  }
+  // Closes the first `count`, without a loop. False, and none is closed, where one of them is closed or has
+  // a buffer.
+  template <size_t count>
+  [[gnu::always_inline]] bool CloseRow(Slot* run) {
+    const auto each = [ =, clock = next_order_ ]<size_t... I>(std::index_sequence<I...>) {
+      if (!((run[I].is_open() & !run[I].has_buffer) & ...)) return false;
+      (CloseRunSlot(run + I, clock), ...);
+      return true;
+    };
+    return each(std::make_index_sequence<count>());
   }
   // Opens slots of a run, beginning with the first, for a function. They get one generation, which is
   // counted in the first.
@@ -232,12 +239,15 @@ class HandleTable {
  private:
   struct Generation {
     uint64_t first_order;
-    size_t open;
+    size_t open;  // of the handles that are counted
   };
 
   static constexpr uint64_t kNextSlot = uint64_t{1} << kSlotShift;  // between values
 
-  Generation& GenerationOf(uint64_t order);
+  Generation& OlderOf(uint64_t order);
+  // Open handles that are counted, of all generations. Not a counter, which each opening and closing would
+  // have to write: they are what is left.
+  size_t open() const { return used_ - aside_ - static_cast<size_t>(queue_tail_ - queue_head_); }
 
   [[gnu::always_inline]] HPy OpenSlot(uint32_t index, HPy wrapped, uint32_t stack,
                                       uint32_t function, Origin origin) {
@@ -247,21 +257,28 @@ class HandleTable {
     slot.opened = stack;
     slot.closed = 0;
     slot.SetOpened(Slot::Opened(function, origin, next_order_++));
-    if (origin != Origin::kArgument) newest_.open++;
+    if (origin == Origin::kArgument) aside_++;
     if (slot.value == 0) __builtin_unreachable();  // it has a tag
     return HPy{static_cast<intptr_t>(slot.value)};
   }
   [[gnu::hot]] HPy OpenElsewhere(HPy wrapped, uint32_t stack, uint32_t function, Origin origin);
   void CloseElsewhere(Slot* slot, uint32_t stack, Ending ending, bool keep);
 
+  static void CloseRunSlot(Slot* slot, uint64_t clock) {
+    slot->object = ClosedObject(slot->object, clock);
+    slot->ToClosed();
+  }
+
   uint32_t TakeFree() {
     const uint32_t index = free_head_;
     free_head_ = static_cast<uint32_t>(slots_[index].object);
+    aside_--;
     return index;
   }
   void PutFree(uint32_t index) {
     slots_[index].object = free_head_;  // that of no object
     free_head_ = index;
+    aside_++;
   }
   uint32_t TakeOldest();
   void Drop(Slot& slot);
@@ -288,10 +305,13 @@ class HandleTable {
   uint64_t close_limit_ = 0;  // a closing leaves so many
   size_t closed_max_ = 0;
   uint32_t free_head_ = kNoSlot;  // slots without a story
+  // Used slots that are neither in the queue nor open and counted: without a story, of arguments, worn out.
+  uint32_t aside_ = 0;
 
   uint64_t next_order_ = 0;
   std::vector<Generation> older_;
-  Generation newest_{0, 0};
+  size_t older_open_ = 0;  // of all in older_
+  uint64_t newest_first_order_ = 0;
 
   DropFunction drop_;
   void* drop_data_;

@@ -340,8 +340,7 @@ TEST_F(DebugContextTest, WhatMostCallsTouchIsTwoLinesOfTheCache) {
   for (const std::ptrdiff_t last :
        {offset(call.function), offset(call.state), offset(call.outer), offset(call.previous),
         offset(call.mark), offset(call.memo_limits), offset(call.callee), offset(call.exception),
-        offset(call.first_order), offset(call.open), offset(call.arguments),
-        offset(call.next_free)}) {
+        offset(call.first_order), offset(call.arguments), offset(call.next_free)}) {
     EXPECT_LT(last, offset(call.log));
   }
 }
@@ -445,6 +444,44 @@ TEST_F(DebugContextTest, ManyHandlesInOneCallNeedNoMoreMemoryThanAreOpen) {
   const std::vector<Leak> leaks = FindLeaks(debugger.state, {});
   ASSERT_EQ(leaks.size(), 1u);
   EXPECT_FALSE(leaks[0].violation.opened->python.empty());
+}
+
+// Opens as many as there are digits and closes those that the digits name, 1 first: 312 closes the third, the
+// first, the second. 0 leaves one.
+HPy OpenAllAndClose(HPyContext* ctx, HPy, HPy order) {
+  const std::string digits = std::to_string(HPyLong_AsLongLong(ctx, order));
+  std::vector<HPy> handles;
+  for (size_t i = 0; i < digits.size(); i++) {
+    handles.push_back(HPyLong_FromLongLong(ctx, static_cast<long long>(100 + i)));
+  }
+  for (const char digit : digits) {
+    if (digit != '0') HPy_Close(ctx, handles[static_cast<size_t>(digit - '1')]);
+  }
+  return HPy_Dup(ctx, ctx->h_None);
+}
+
+TEST_F(DebugContextTest, WhatACallLeavesIsFoundWhateverTheOrderOfClosing) {
+  const auto reprs_left = [&](long long order) {
+    const int64_t generation = debugger.state.NewGeneration();
+    debugger.Call(OpenAllAndClose, order);
+    EXPECT_EQ(thread_calls.last, nullptr);
+    std::set<std::string> reprs;
+    for (const Leak& leak : FindLeaks(debugger.state, {.generation = generation, .ignore = {}})) {
+      EXPECT_FALSE(leak.violation.opened->python.empty()) << order << ": its call noticed it";
+      for (const handles::Slot* slot : leak.handles) {
+        EXPECT_NE(slot->closed & handles::kOutlived, 0u);
+        reprs.insert(debugger.state.host.Repr(slot->wrapped()).value_or("none"));
+      }
+    }
+    return reprs;
+  };
+  for (const long long order : {123, 132, 213, 231, 312, 321}) {
+    EXPECT_EQ(reprs_left(order), std::set<std::string>()) << order;
+  }
+  EXPECT_EQ(reprs_left(120), std::set<std::string>({"102"}));
+  EXPECT_EQ(reprs_left(302), std::set<std::string>({"100"}));
+  EXPECT_EQ(reprs_left(310), std::set<std::string>({"101"}));
+  EXPECT_EQ(reprs_left(200), std::set<std::string>({"100", "102"}));
 }
 
 using DebugContextDeathTest = DebugContextTest;

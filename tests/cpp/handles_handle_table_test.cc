@@ -7,6 +7,7 @@
 #include <cstring>
 #include <random>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "handles/handle_table.h"
@@ -318,6 +319,29 @@ TEST(HandleTable, ArgumentsHaveNoPlaceInTheQueueUntilTheirRunIsQueued) {
   EXPECT_FALSE(table.HasStory(run[0], again));
 }
 
+// All of them or none: those that need more are closed one by one.
+TEST(HandleTable, ARowIsClosedWithoutALoopOnlyIfAllOfItIsOpenAndPlain) {
+  HandleTable table;
+  Slot* const run = table.TakeRun(3);
+  const auto open = [&] {
+    HandleTable::RunOpener opener(table, run, 1);
+    for (int i = 0; i < 3; i++) opener.Open(Object(16));
+    opener.Done();
+  };
+  open();
+  EXPECT_TRUE(table.CloseRow<2>(run));
+  EXPECT_FALSE(run[0].is_open());
+  EXPECT_FALSE(run[1].is_open());
+  EXPECT_TRUE(run[2].is_open());
+  EXPECT_FALSE(table.CloseRow<3>(run)) << "some are closed";
+  EXPECT_TRUE(run[2].is_open());
+  table.CloseInRun(run + 2, run + 3);
+  open();
+  run[1].has_buffer = 1;
+  EXPECT_FALSE(table.CloseRow<3>(run));
+  EXPECT_EQ(table.CloseInRun(run, run + 3), run + 1);
+}
+
 TEST(HandleTable, ARunIsWornOutBeforeItsCounterWraps) {
   HandleTable table;
   Slot* const run = table.TakeRun(1);
@@ -393,35 +417,70 @@ TEST(HandleTable, OpeningAndClosingDoesNotGrow) {
   EXPECT_LE((ResidentPages() - before) * sysconf(_SC_PAGESIZE), 1 << 20);
 }
 
-// Against a model: a set of the handles that are open.
+// Against a model: a set of the handles that are open, and the generations that they are counted in.
 TEST(HandleTable, RandomSequencesAgreeWithAModel) {
+  constexpr uint32_t kRun = 3;
+  struct Opened {
+    HPy handle;
+    size_t generation;
+    bool counted;
+  };
   for (unsigned seed = 0; seed < 20; seed++) {
     std::mt19937 random(seed);
     HandleTable table;
     table.set_closed_queue_max(random() % 50);
-    std::vector<HPy> open, closed;
+    std::vector<Opened> open;
+    std::vector<HPy> closed;
+    std::vector<Slot*> runs;
+    std::vector<size_t> counted(1);  // by generation
     for (int step = 0; step < 5000; step++) {
-      if (random() % 100 < 52 || open.empty()) {
-        open.push_back(table.Open(Object(16 * static_cast<intptr_t>(1 + random() % 8)), 0, 0));
+      const unsigned choice = random() % 1000;
+      if (choice < 2) {
+        table.NewGeneration();
+        counted.push_back(0);
+      } else if (choice < 7) {
+        runs.push_back(table.TakeRun(kRun));
+        OpenFirst(table, runs.back(), 0);
+        table.CloseInRun(runs.back(), runs.back() + 1);
+      } else if (choice < 10) {
+        table.QueueRuns(std::exchange(runs, {}), kRun);
+      } else if (choice < 520 || open.empty()) {
+        const bool is_argument = random() % 8 == 0;
+        const HPy object = Object(16 * static_cast<intptr_t>(1 + random() % 8));
+        const HPy handle =
+            table.Open(object, 0, 0, is_argument ? Origin::kArgument : Origin::kOwned);
+        if (!is_argument) counted.back()++;
+        open.push_back({handle, counted.size() - 1, !is_argument});
       } else {
         const size_t i = random() % open.size();
-        table.Close(table.Resolve(open[i]), 0, Ending::kClosed);
-        closed.push_back(open[i]);
+        Slot* const slot = table.Resolve(open[i].handle);
+        if (random() % 100 == 0) {  // wears out: it is not used again
+          slot->value =
+              uint64_t{0x7FFFFFFF} << kGenerationShift | static_cast<uint32_t>(slot->value);
+          open[i].handle = table.HandleOf(*slot);
+        }
+        table.Close(slot, 0, Ending::kClosed);
+        if (open[i].counted) counted[open[i].generation]--;
+        closed.push_back(open[i].handle);
         open[i] = open.back();
         open.pop_back();
       }
+      size_t expected = 0;
+      for (size_t g = counted.size(); g-- > 0;) {
+        expected += counted[g];
+        ASSERT_EQ(table.CountOpen(static_cast<int64_t>(g)), expected) << "step " << step;
+      }
     }
     std::set<intptr_t> values;
-    for (const HPy handle : open) {
-      EXPECT_NE(table.Resolve(handle), nullptr);
-      EXPECT_TRUE(values.insert(handle._i).second) << "two open handles with one value";
+    for (const Opened& o : open) {
+      EXPECT_NE(table.Resolve(o.handle), nullptr);
+      EXPECT_TRUE(values.insert(o.handle._i).second) << "two open handles with one value";
     }
     for (const HPy handle : closed) {
       EXPECT_EQ(table.Classify(handle), Validity::kClosed);
       EXPECT_EQ(values.count(handle._i), 0u);
     }
-    EXPECT_EQ(table.CountOpen(0), open.size());
-    EXPECT_EQ(table.OpenSlots(0).size(), open.size());
+    EXPECT_EQ(table.OpenSlots(0).size(), table.CountOpen(0));
   }
 }
 
