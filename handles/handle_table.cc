@@ -111,7 +111,11 @@ void HandleTable::Drop(Slot& slot) {
 
 uint32_t HandleTable::TakeOldest() {
   const uint32_t index = queue_[queue_head_++ & queue_mask_];
-  if (slots_[index].keeps()) Drop(slots_[index]);
+  if (slots_[index].keeps()) {
+    aside_++;  // what is dropped may run any code, which may count
+    Drop(slots_[index]);
+    aside_--;
+  }
   return index;
 }
 
@@ -173,13 +177,14 @@ void HandleTable::QueueRuns(const std::vector<Slot*>& runs, uint32_t count) {
   std::vector<uint32_t> closed;
   for (; queue_head_ != queue_tail_; queue_head_++) {
     closed.push_back(queue_[queue_head_ & queue_mask_]);
+    aside_++;
   }
   for (Slot* run : runs) {
     for (Slot* slot = run; slot != run + count; slot++) {
       slot->origin = static_cast<uint64_t>(Origin::kArgument);
       if (IsWornOut(*slot)) continue;
-      aside_--;
       if (slot->generation() == first_generation_) {
+        aside_--;
         PutFree(index_of(*slot));
       } else {
         closed.push_back(index_of(*slot));
@@ -190,6 +195,7 @@ void HandleTable::QueueRuns(const std::vector<Slot*>& runs, uint32_t count) {
             [this](uint32_t a, uint32_t b) { return slots_[a].order < slots_[b].order; });
   for (const uint32_t index : closed) {
     queue_[queue_tail_++ & queue_mask_] = index;
+    aside_--;
     if (must_forget()) Forget();
   }
 }

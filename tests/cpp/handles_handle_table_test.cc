@@ -353,6 +353,45 @@ TEST(HandleTable, ARunIsWornOutBeforeItsCounterWraps) {
   EXPECT_EQ(table.Classify(last), Validity::kClosed);
 }
 
+// Releasing what a closed handle kept may run Python code, which may begin a generation.
+TEST(HandleTable, WhatIsDroppedMayBeginAGeneration) {
+  HandleTable* in_drop = nullptr;
+  HandleTable table(
+      kMaxSlots,
+      [](void* data, Slot& slot) {
+        if (slot.kept) (*static_cast<HandleTable**>(data))->NewGeneration();
+      },
+      &in_drop);
+  in_drop = &table;
+  const auto close_kept = [&] {
+    table.Close(table.Resolve(table.Open(Object(16), 0, 0)), 0, Ending::kClosed, /*keep=*/true);
+  };
+  const auto check = [&](size_t open) {
+    for (int64_t g = 0; g <= table.generation(); g++) {
+      EXPECT_EQ(table.CountOpen(g), table.OpenSlots(g).size()) << g;
+    }
+    EXPECT_EQ(table.CountOpen(0), open);
+  };
+  table.set_closed_queue_max(3);
+  for (int i = 0; i < 3; i++) close_kept();
+  check(0);
+  table.Open(Object(16), 0, 0);  // takes the oldest
+  EXPECT_EQ(table.generation(), 1);
+  check(1);
+  table.set_closed_queue_max(1);
+  close_kept();
+  EXPECT_GT(table.generation(), 1);
+  check(1);
+  table.set_closed_queue_max(4);
+  Slot* const run = table.TakeRun(2);
+  OpenFirst(table, run, 0);
+  table.CloseInRun(run, run + 1);
+  for (int i = 0; i < 4; i++) close_kept();
+  table.set_closed_queue_max(1);
+  table.QueueRuns({run}, 2);
+  check(1);
+}
+
 TEST(HandleTable, DropsWhatASlotKeepsWhenItIsUsedAgain) {
   std::vector<uint64_t> dropped;
   HandleTable table(
