@@ -305,7 +305,8 @@ class HandleTable {
   uint64_t close_limit_ = 0;  // a closing leaves so many
   size_t closed_max_ = 0;
   uint32_t free_head_ = kNoSlot;  // slots without a story
-  // Used slots that are neither in the queue nor open and counted: without a story, of arguments, worn out.
+  // Used slots that are neither in the queue nor open and counted: without a story, of arguments, worn out,
+  // or on their way while code of others may run.
   uint32_t aside_ = 0;
 
   uint64_t next_order_ = 0;
