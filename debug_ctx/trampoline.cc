@@ -136,8 +136,8 @@ class Arguments {
     static_assert(row == kObjects<A...> && row <= kArgumentRun);
     const Slot* const run = call_.arguments;
     // One question, and one branch, for all of the rest.
-    return run != nullptr &&
-           !(HandleTable::IsWornOut(*run) | (IsNull(arguments) | ...) | KeepsAny(run));
+    return run != nullptr && (unsigned{HandleTable::IsWornOut(*run)} | (IsNull(arguments) | ...) |
+                              KeepsAny(run)) == 0;
   }
   template <typename... A>
   [[gnu::always_inline]] void Open(HPy* items, A... arguments) {
@@ -153,14 +153,15 @@ class Arguments {
   }
 
  private:
-  static bool IsNull(cpy_PyObject* object) { return object == nullptr; }
+  // One or zero, to be joined without a branch.
+  static unsigned IsNull(cpy_PyObject* object) { return object == nullptr; }
   template <typename T>
-  static bool IsNull(T) {
-    return false;
+  static unsigned IsNull(T) {
+    return 0;
   }
-  [[gnu::always_inline]] static bool KeepsAny(const Slot* slots) {
-    bool any = false;
-    for (size_t i = 0; i < row; i++) any |= slots[i].keeps();
+  [[gnu::always_inline]] static unsigned KeepsAny(const Slot* slots) {
+    unsigned any = 0;
+    for (size_t i = 0; i < row; i++) any |= unsigned{slots[i].keeps()};
     return any;
   }
   [[gnu::always_inline]] static HPy OpenNext(HandleTable::RunOpener& opener, cpy_PyObject* object) {
