@@ -9,6 +9,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/base/optimization.h"
 #include "debug_ctx/fields.h"
 #include "debug_ctx/heap_buffers.h"
 #include "debug_ctx/host.h"
@@ -47,11 +48,15 @@ class OpenLog {
     end_--;
     return true;
   }
-  // Whether all of the newest generation are closed. Those of older ones: see Seal().
-  bool AllClosed(const handles::HandleTable& table) const {
-    const HPy* handle = begin_;
-    while (handle != end_ && table.Resolve(*handle) == nullptr) handle++;
-    return handle == end_;
+  // Drops all, if those of the newest generation are closed. Those of older ones: see Seal(). Not for a
+  // large one, which is to be given back: see Clear().
+  bool ClearIfClosed(const handles::HandleTable& table) {
+    if (ABSL_PREDICT_TRUE(begin_ == end_)) return true;
+    for (const HPy* handle = begin_; handle != end_; handle++) {
+      if (table.Resolve(*handle) != nullptr) return false;
+    }
+    end_ = begin_;
+    return true;
   }
   // A generation of handles begins: those that are here are of an older one, and Pop() knows none of
   // them from now on.
@@ -68,7 +73,6 @@ class OpenLog {
     std::for_each(older_.begin(), older_.end(), tell);
     std::for_each(begin_, end_, tell);
   }
-  void ClearSmall() { end_ = begin_; }
   void Clear() {
     older_.clear();
     if (is_large()) {

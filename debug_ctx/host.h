@@ -54,8 +54,8 @@ class Host : public ObjectHost {
   // library, which is of the interpreter that loaded the file last.
   virtual State& StateOfInterpreter(State& hint) { return hint; }
   // While it points at a record, the interpreter of that record is the only one that uses hpy, so
-  // that an answer of StateOfInterpreter holds. Read at each call into an extension. Null: always.
-  const _HPyInterpreter* const* only_interpreter = nullptr;
+  // that an answer of StateOfInterpreter holds. Read at each call into an extension.
+  const _HPyInterpreter* const* only_interpreter = &none_;
 
   // The items of an argument tuple, borrowed and valid as long as it is.
   virtual void* const* TupleItems(void* tuple, HPy_ssize_t* size) = 0;
@@ -92,6 +92,9 @@ class Host : public ObjectHost {
 
   virtual bool HasHook(Hook hook) = 0;
   virtual void CallHook(Hook hook) = 0;
+
+ private:
+  static constexpr const _HPyInterpreter* none_ = nullptr;
 };
 
 }  // namespace hpy::debug_ctx

@@ -105,9 +105,8 @@ void State::Renew(State* state, HPyContext* universal, leakdetector::FrameFilter
 }
 
 State& State::FindOfInterpreter() {
-  if (host.only_interpreter == nullptr) return *this;
   State& found = host.StateOfInterpreter(*this);
-  only_interpreter_ = OnlyInterpreter();
+  only_interpreter_ = *host.only_interpreter;
   only_ = only_interpreter_ != nullptr ? &found : nullptr;
   return found;
 }
@@ -219,7 +218,10 @@ void State::Drop(void* data, Slot& slot) {
     }
     state.buffers.Drop(state.table.index_of(slot));
   }
-  if (slot.kept) state.universal->ctx_Close(state.universal, slot.wrapped());
+  if (slot.kept) {
+    slot.kept = 0;  // first, for ReleaseKept() in what runs now
+    state.universal->ctx_Close(state.universal, slot.wrapped());
+  }
 }
 
 void State::CloseArgument(Slot* slot) {

@@ -46,7 +46,9 @@ class State {
   // The state of the interpreter that runs, for a call through a context of this one.
   State& OfInterpreter() { return IsOfInterpreter() ? *this : FindOfInterpreter(); }
   // The usual case: that it is this one, and is known to be. False where OfInterpreter() has to be asked.
-  bool IsOfInterpreter() const { return this == only_ && OnlyInterpreter() == only_interpreter_; }
+  bool IsOfInterpreter() const {
+    return this == only_ && *host.only_interpreter == only_interpreter_;
+  }
   // The host's answer to it may change from now on.
   static void ForgetOnly() { only_ = nullptr; }
 
@@ -201,9 +203,6 @@ class State {
   // The last answer to OfInterpreter(), and the only interpreter that there was then.
   static State* only_;
   static const _HPyInterpreter* only_interpreter_;
-  const _HPyInterpreter* OnlyInterpreter() const {
-    return host.only_interpreter != nullptr ? *host.only_interpreter : nullptr;
-  }
   State& FindOfInterpreter();
 };
 

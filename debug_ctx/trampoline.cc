@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "absl/base/optimization.h"
 #include "debug_ctx/call_scope.h"
 #include "debug_ctx/report.h"
 #include "debug_ctx/results.h"
@@ -35,17 +36,20 @@ namespace {
   return std::none_of(handles.begin(), handles.end(), [](HPy h) { return HPy_IsNull(h); });
 }
 
-// Closes the arguments from `slot` on, whatever they are.
-[[gnu::cold, gnu::noinline]] void CloseRest(State& state, Slot* slot, const Slot* end) {
-  for (; slot != end; slot++) state.CloseArgument(slot);
-  if (state.buffers.needs_flush()) state.buffers.Flush();
-}
-
 // Slots of the run of a call.
 struct Run {
   Slot* first;
   Slot* end;
 };
+
+// Closes the arguments of a call, whatever they are.
+[[gnu::noinline]] void CloseEach(State& state, const Call& call, Run run) {
+  Slot* slot = run.first;
+  if (!call.attention || !state.keeps_closed()) slot = state.table.CloseInRun(slot, run.end);
+  if (slot == run.end) return;
+  for (; slot != run.end; slot++) state.CloseArgument(slot);
+  if (state.buffers.needs_flush()) state.buffers.Flush();
+}
 
 bool HasRun(const Call& call) {
   return call.arguments != nullptr && !HandleTable::IsWornOut(*call.arguments);
@@ -114,18 +118,13 @@ class Arguments {
  public:
   [[gnu::always_inline]] Arguments(State& state, Call& call) : state_(state), call_(call) {}
   [[gnu::always_inline]] ~Arguments() {
-    Slot* slot = run_.first;
-    if (!call_.attention || !state_.keeps_closed()) [[likely]] {
-      if constexpr (row != 0) {
-        if (run_.end == slot + row && state_.table.template CloseRow<row>(slot)) [[likely]] {
-          return;
-        }
+    if constexpr (row != 0) {
+      if (ABSL_PREDICT_TRUE(row_ != nullptr && !call_.attention &&
+                            state_.table.template CloseRow<row>(row_))) {
+        return;
       }
-      slot = state_.table.CloseInRun(slot, run_.end);
     }
-    if (slot != run_.end) [[unlikely]] {
-      CloseRest(state_, slot, run_.end);
-    }
+    CloseEach(state_, call_, row_ != nullptr ? Run{row_, row_ + row} : run_);
   }
   Arguments(const Arguments&) = delete;
   Arguments& operator=(const Arguments&) = delete;
@@ -135,16 +134,18 @@ class Arguments {
   [[gnu::always_inline]] bool Fit(A... arguments) const {
     static_assert(row == kObjects<A...> && row <= kArgumentRun);
     const Slot* const run = call_.arguments;
-    // One question, and one branch, for all of the rest.
-    return run != nullptr && (unsigned{HandleTable::IsWornOut(*run)} | (IsNull(arguments) | ...) |
-                              KeepsAny(run)) == 0;
+    if (ABSL_PREDICT_FALSE(run == nullptr || KeepsAny(run))) return false;
+    // One question for all the rest: what is one less than the address of no object has the sign of a slot
+    // that is worn out.
+    return static_cast<int64_t>((run->value | ... | OneLess(arguments))) >= 0;
   }
   template <typename... A>
-  [[gnu::always_inline]] void Open(HPy* items, A... arguments) {
-    run_ = {call_.arguments, call_.arguments + row};
-    HandleTable::RunOpener opener(state_.table, run_.first, call_.function);
-    ((*items++ = OpenNext(opener, arguments)), ...);
+  [[gnu::always_inline]] std::array<HPy, sizeof...(A)> Open(A... arguments) {
+    row_ = call_.arguments;
+    HandleTable::RunOpener opener(state_.table, row_, call_.function);
+    const std::array items{OpenNext(opener, arguments)...};
     opener.Done();
+    return items;
   }
   // Of any number, in place. False if some could not be opened, for the table is full.
   [[nodiscard]] bool OpenItems(HPy* items, size_t count) {
@@ -153,15 +154,14 @@ class Arguments {
   }
 
  private:
-  // One or zero, to be joined without a branch.
-  static unsigned IsNull(cpy_PyObject* object) { return object == nullptr; }
+  static uint64_t OneLess(cpy_PyObject* object) { return reinterpret_cast<uintptr_t>(object) - 1; }
   template <typename T>
-  static unsigned IsNull(T) {
+  static uint64_t OneLess(T) {
     return 0;
   }
-  [[gnu::always_inline]] static unsigned KeepsAny(const Slot* slots) {
-    unsigned any = 0;
-    for (size_t i = 0; i < row; i++) any |= unsigned{slots[i].keeps()};
+  [[gnu::always_inline]] static bool KeepsAny(const Slot* slots) {
+    bool any = false;
+    for (size_t i = 0; i < row; i++) any |= slots[i].keeps();
     return any;
   }
   [[gnu::always_inline]] static HPy OpenNext(HandleTable::RunOpener& opener, cpy_PyObject* object) {
@@ -174,7 +174,8 @@ class Arguments {
 
   State& state_;
   Call& call_;
-  Run run_ = {&no_slot, &no_slot};
+  Slot* row_ = nullptr;  // what Open() opened, else null
+  Run run_ = {nullptr, nullptr};
 };
 
 // Through void (*)(): both compilers take that as a cast that is meant.
@@ -253,21 +254,21 @@ Native<R> Failed(State& state) {
 template <typename R, typename... A>
 [[gnu::always_inline]] inline R CallWith(const CallScope& scope, Arguments<kObjects<A...>>& handles,
                                          HPyCFunction function, bool* opened, A... arguments) {
-  // Not a tuple: in a register it would be read before it was written as a whole.
-  HPy items[sizeof...(A)];
-  if (handles.Fit(arguments...)) [[likely]] {
-    handles.Open(items, arguments...);
+  std::array<HPy, sizeof...(A)> items;
+  if (ABSL_PREDICT_TRUE(handles.Fit(arguments...))) {
+    items = handles.Open(arguments...);
   } else {
-    HPy* item = items;
-    ((*item++ = ItemOf(arguments)), ...);
-    *opened = handles.OpenItems(items, sizeof...(A));
+    // Others: no pointer to `items` is given away, so that it is never in memory.
+    std::array opening{ItemOf(arguments)...};
+    *opened = handles.OpenItems(opening.data(), opening.size());
     if (!*opened) return R();
+    items = opening;
   }
   return std::apply(
       [&](auto... c) {
         return As<R (*)(HPyContext*, Converted<A>...)>(function)(scope.context(), c...);
       },
-      FromItems(items, std::index_sequence_for<A...>{}, arguments...));
+      FromItems(items.data(), std::index_sequence_for<A...>{}, arguments...));
 }
 
 template <typename R, Silent silent = Silent::kNever, typename... A>

@@ -132,7 +132,7 @@ class HandleTable {
   template <size_t count>
   [[gnu::always_inline]] bool CloseRow(Slot* run) {
     const auto each = [ =, clock = next_order_ ]<size_t... I>(std::index_sequence<I...>) {
-      if (((uint64_t{!run[I].is_open()} | run[I].has_buffer) | ...) != 0) return false;
+      if (!Slot::AreOpen((run[I].value & ...)) || (run[I].has_buffer | ...) != 0) return false;
       (CloseRunSlot(run + I, clock), ...);
       return true;
     };

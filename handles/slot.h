@@ -68,6 +68,8 @@ struct alignas(32) Slot {
 
   uint32_t generation() const { return static_cast<uint32_t>(value >> kGenerationShift); }
   bool is_open() const { return (value & kTag) != 0; }
+  // Of several, by the bits that all of their values have.
+  static bool AreOpen(uint64_t common_bits) { return (common_bits & kTag) != 0; }
   // Owned, and nothing hangs on it while it is open.
   bool is_plain() const { return is_owned() && !has_buffer; }
   bool is_owned() const { return origin == static_cast<uint64_t>(Origin::kOwned); }

@@ -330,6 +330,29 @@ TEST_F(DebugContextTest, AnOlderHookIsSetWithinACall) {
   EXPECT_EQ(kept(), 0);
 }
 
+State* releases = nullptr;
+
+TEST_F(DebugContextTest, WhatAClosedHandleKeptIsReleasedOnce) {
+  State& state = debugger.state;
+  debugger.interpreter.context.ctx_Close = [](HPyContext*, HPy h) {
+    if (State* now = std::exchange(releases, nullptr)) now->ReleaseKept();
+    FakeInterpreter::Object(h)->references--;
+  };
+  std::vector<int64_t> left;
+  for (State* within : {static_cast<State*>(nullptr), &state}) {
+    const int64_t before = debugger.interpreter.References();
+    debugger.Call(KeepClosedIfNotNull, 1);
+    releases = within;
+    state.table.set_closed_queue_max(0);
+    debugger.Call(KeepClosedIfNotNull, 0);
+    EXPECT_EQ(releases, nullptr) << "nothing was released";
+    state.ReleaseKept();
+    state.table.set_closed_queue_max(1024);
+    left.push_back(debugger.interpreter.References() - before);
+  }
+  EXPECT_EQ(left[0], left[1]) << "also where all are released within the release of one";
+}
+
 TEST_F(DebugContextTest, WhatMostCallsTouchIsTwoLinesOfTheCache) {
   const Call call;
   const auto offset = [&](const auto& member) {
