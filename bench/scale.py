@@ -5,6 +5,7 @@ python scale.py MODE BINARY LIVE...      (a worker, as bench/worker.py)
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import resource
@@ -66,7 +67,6 @@ def work(mode: str, binary: str, live: list[int]) -> dict[str, float]:
     found: dict[str, float] = {}
     sites = worker.OPERATIONS["the same, 10 000 sites"](ops)
     found["ns at a call site seen for the first time"] = sites.run(10_000) / 10_000 * 1e9
-    dup_close = worker.loop(ops.dup_close, 1234)
     start = time.perf_counter()
     for _ in range(TESTS):
         with hpy.debug.LeakDetector():
@@ -82,7 +82,9 @@ def work(mode: str, binary: str, live: list[int]) -> dict[str, float]:
         opening = (time.perf_counter() - start) / (number - opened) * 1e9
         found[f"ns to open each, up to {number:,}"] = opening
         opened = number
-        samples = itertools.islice(worker.measure(dup_close), 5)
+        samples = itertools.islice(
+            worker.measure(functools.partial(worker.loop, ops.dup_close, 1234)), 5
+        )
         found[f"ns of HPy_Dup + HPy_Close, {number:,} open"] = min(samples)
         found[f"us of an empty leak check, {number:,} open"] = _leak_check(hpy.debug) * 1e6
     # 8 of these bytes are the array in bench/ops that holds the handles.

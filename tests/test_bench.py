@@ -21,18 +21,22 @@ import limits  # noqa: E402
 import worker  # noqa: E402
 
 
-def operations_of(mode: str, abi: str) -> Any:
+def run(program: str, mode: str, abi: str, *arguments: str, lines: str = "") -> str:
     source = (BENCH / "ops" / "ops.c").read_text("utf-8")
     library = compiler.compile_extension(source, "ops", abi)
-    command = [sys.executable, str(BENCH / "worker.py"), mode, str(library), "--samples", "1"]
+    command = [sys.executable, str(BENCH / program), mode, str(library), *arguments]
     env = {k: v for k, v in os.environ.items() if not k.startswith(("HPY", "PYTHON"))}
     env["PYTHONPATH"] = str(tree.STAGED)
-    lines = "\n" * (1 + len(worker.NAMES) + 1)
     done = subprocess.run(
         command, env=env, input=lines, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    ready, *answers = done.stdout.splitlines()
+    return done.stdout
+
+
+def operations_of(mode: str, abi: str) -> Any:
+    lines = "\n" * (1 + len(worker.NAMES) + 1)
+    ready, *answers = run("worker.py", mode, abi, "--samples", "1", lines=lines).splitlines()
     assert ready == "ready"
     return {k: v for line in answers for k, v in json.loads(line).items()}
 
@@ -54,6 +58,13 @@ def test_every_operation_in_every_mode(mode: str, abi: str) -> None:
     # Calls are timed less their empty loop: on a busy machine one sample may leave nothing.
     assert all(0 <= value < 1e6 for value in found.values()), found
     assert found["HPy_Dup + HPy_Close"] > 0
+
+
+def test_what_grows() -> None:
+    found = json.loads(run("scale.py", "debug", "universal", "10", "1000"))
+    assert "us of an empty leak check, 1,000 open" in found
+    assert "s for the report of 1,000 leaks of one line" in found
+    assert found["ns of HPy_Dup + HPy_Close, 1,000 open"] > 0
 
 
 def answering(text: str) -> "subprocess.Popen[str]":
