@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gc
 import json
+import random
 import re
 import shutil
 import sys
@@ -33,6 +34,7 @@ NAMES = [name for name in worker.NAMES if "two threads" not in name]
 def work(mode: str, binary: str, names: list[str]) -> list[tuple[str, int, bool]]:
     """Of each operation: its name, n, and whether the empty loop was counted too."""
     ops: Any = worker.load(mode, binary)
+    random.seed(0)  # of worker.stir(): each run counts the same
     gc.disable()
     done = []
     for name in names:

@@ -16,6 +16,7 @@ import importlib.machinery
 import importlib.util
 import itertools
 import json
+import random
 import sys
 import threading
 import time
@@ -171,14 +172,19 @@ NAMES = list(OPERATIONS)
 
 
 def stir(kept: list[object]) -> None:
-    """Fills a pool of CPython's allocator (16 KiB) with objects of each of its sizes, and keeps
-    them, so that it stands elsewhere: an operation that empties and fills a pool each time is
-    slower by a tenth, and free() by five instructions in one part of an arena than in the other.
+    """Fills a pool of CPython's allocator (16 KiB) and part of another with objects of each of its
+    sizes, and keeps them, so that it stands elsewhere: an operation that empties and fills a pool
+    each time is slower by a tenth, and free() by five instructions in one part of an arena than
+    in the other. By chance, or a variant would have the same places in each round.
     """
-    new: list[object] = [object() for _ in range(1024)]
-    new += [1_000_000 + i for i in range(512)]
+
+    def some(pool: int) -> range:
+        return range(pool + random.randrange(pool))
+
+    new: list[object] = [object() for _ in some(1024)]
+    new += [1_000_000 + i for i in some(512)]
     for size in range(48, 513, 16):
-        new += [bytes(size - 40) for _ in range(16_384 // size)]
+        new += [bytes(size - 40) for _ in some(16_384 // size)]
     kept.append(new)
 
 

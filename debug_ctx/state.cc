@@ -134,30 +134,48 @@ DebugContext* State::TakeOtherContext() {
   return context;
 }
 
-// Null where it is not in that bucket of the memo, or something else is unusual.
-template <MemoBucket bucket>
-inline HPy State::OpenIfIn(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp, uintptr_t fp) {
-  const StoryId story = stacktrace::Remembered<bucket>(pc, sp, &fp, call.memo_limits);
-  if (story == stacktrace::kNoStack || HPy_IsNull(wrapped) || call.log.full()) [[unlikely]] {
-    return HPy_NULL;
+// Each calls the next one in tail position, and the first needs so few registers that it saves none.
+HPy State::OpenAt(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp, uintptr_t fp) {
+  const StoryId story = stacktrace::Remembered<MemoBucket::kFirst>(pc, sp, &fp, call.memo_limits);
+  if (story == stacktrace::kNoStack) [[unlikely]] {
+    return OpenSecond(call, wrapped, pc, sp, fp);
+  }
+  return OpenFrom(call, wrapped, story);
+}
+[[gnu::noinline]] HPy State::OpenSecond(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp,
+                                        uintptr_t fp) {
+  const StoryId story = stacktrace::Remembered<MemoBucket::kSecond>(pc, sp, &fp, call.memo_limits);
+  if (story == stacktrace::kNoStack) return OpenElsewhere(call, wrapped, pc, sp, fp);
+  return OpenFrom(call, wrapped, story);
+}
+[[gnu::noinline]] HPy State::OpenElsewhere(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp,
+                                           uintptr_t fp) {
+  if (HPy_IsNull(wrapped)) return HPy_NULL;
+  return OpenUnusual(call, wrapped, call.state->CaptureElsewhere(call, {pc, sp, fp}));
+}
+inline HPy State::OpenFrom(Call& call, HPy wrapped, StoryId story) {
+  if (HPy_IsNull(wrapped) || call.log.full()) [[unlikely]] {
+    return OpenUnusual(call, wrapped, story);
   }
   const HPy handle = call.state->table.OpenAtOnce(wrapped, story, call.function);
   if (HPy_IsNull(handle)) [[unlikely]] {
-    return HPy_NULL;
+    return OpenUnusual(call, wrapped, story);
   }
   call.log.PushAtOnce(handle);
   return handle;
 }
-
-// Each calls the next one in tail position, and the first needs so few registers that it saves none.
-HPy State::OpenAt(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp, uintptr_t fp) {
-  const HPy handle = OpenIfIn<MemoBucket::kFirst>(call, wrapped, pc, sp, fp);
-  return HPy_IsNull(handle) ? OpenSecond(call, wrapped, pc, sp, fp) : handle;
-}
-[[gnu::noinline]] HPy State::OpenSecond(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp,
-                                        uintptr_t fp) {
-  const HPy handle = OpenIfIn<MemoBucket::kSecond>(call, wrapped, pc, sp, fp);
-  return HPy_IsNull(handle) ? OpenElsewhere(call, wrapped, pc, sp, fp) : handle;
+[[gnu::noinline]] HPy State::OpenUnusual(Call& call, HPy wrapped, StoryId story) {
+  if (HPy_IsNull(wrapped)) return HPy_NULL;
+  State& state = *call.state;
+  const HPy handle = state.table.Open(wrapped, story, call.function);
+  if (HPy_IsNull(handle)) {
+    state.universal->ctx_Close(state.universal, wrapped);
+    state.universal->ctx_Err_NoMemory(state.universal);
+    return HPy_NULL;
+  }
+  call.log.Push(handle, state.table);
+  call.attention |= call.log.is_large();
+  return handle;
 }
 
 StoryId State::CaptureElsewhere(Call& call, const stacktrace::CallSite& site) const {
@@ -168,22 +186,6 @@ StoryId State::CaptureElsewhere(Call& call, const stacktrace::CallSite& site) co
     return story;
   }
   return stacktrace::Capture(site, call.Limits(settings.stack_depth));
-}
-
-[[gnu::noinline]] HPy State::OpenElsewhere(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp,
-                                           uintptr_t fp) {
-  if (HPy_IsNull(wrapped)) return HPy_NULL;
-  const stacktrace::CallSite site{pc, sp, fp};
-  State& state = *call.state;
-  const HPy handle = state.table.Open(wrapped, state.Capture(call, site), call.function);
-  if (HPy_IsNull(handle)) {
-    state.universal->ctx_Close(state.universal, wrapped);
-    state.universal->ctx_Err_NoMemory(state.universal);
-    return HPy_NULL;
-  }
-  call.log.Push(handle, state.table);
-  call.attention |= call.log.is_large();
-  return handle;
 }
 
 HPy State::OpenRecord(handles::HandleTable& records, void* record, Call& call,

@@ -168,9 +168,10 @@ class State {
       if (context->call.state == this && context->call.in_progress) f(context->call);
     }
   }
-  template <stacktrace::MemoBucket bucket>
-  [[gnu::always_inline]] static HPy OpenIfIn(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp,
-                                             uintptr_t fp);
+  // With a stack that is known.
+  [[gnu::always_inline]] static HPy OpenFrom(Call& call, HPy wrapped, StoryId story);
+  // The same, whatever it takes.
+  [[gnu::hot]] static HPy OpenUnusual(Call& call, HPy wrapped, StoryId story);
   [[gnu::hot]] static HPy OpenSecond(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp,
                                      uintptr_t fp);
   [[gnu::hot]] static HPy OpenElsewhere(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp,

@@ -90,16 +90,24 @@ HPy CallWithArray(HPyContext* ctx, HPy callable, const HPy* args, size_t nargs, 
   CloseWrapped(call, wrapped);
 }
 
+// The same for any handle that the extension owns.
+[[gnu::hot, gnu::noinline]] void CloseUnusual(debug_ctx::Call& call, HPy handle, Slot* slot,
+                                              StoryId story) {
+  call.log.Pop(handle);
+  CloseWrapped(call, call.state->Close(slot, story, Ending::kClosed));
+}
+
 // HPy_Close from a site whose stack is known.
 [[gnu::always_inline]] inline void CloseFrom(debug_ctx::Call& call, HPy handle, StoryId story,
                                              uintptr_t pc, uintptr_t sp, const uintptr_t* fp) {
   State& state = *call.state;
   Slot* const slot = state.table.Resolve(handle);
   if (slot == nullptr || !slot->is_plain() || slot->wears_out()) [[unlikely]] {
+    if (slot != nullptr && slot->is_owned()) return CloseUnusual(call, handle, slot, story);
     return CheckAndClose(call, handle, pc, sp, *fp);
   }
   if (!call.log.Pop(handle) && !state.table.is_of_newest(*slot)) [[unlikely]] {
-    return CheckAndClose(call, handle, pc, sp, *fp);
+    return CloseUnusual(call, handle, slot, story);
   }
   const HPy wrapped = slot->wrapped();
   state.table.CloseNewest(slot, story, Ending::kClosed);

@@ -45,6 +45,8 @@ uint64_t Checksum(const char* data, size_t size) {
   return sum;
 }
 
+uint32_t Cut(size_t size) { return static_cast<uint32_t>(std::min<size_t>(size, UINT32_MAX)); }
+
 constinit std::mutex g_all_mutex;
 constinit Buffers* g_all = nullptr;
 
@@ -128,7 +130,9 @@ bool Buffers::GiveFromPool(const char* data, size_t size, const BufferStory& sto
   const uint32_t slot = pool_->Take();
   armings_ += pool_->armings() - armings;
   if (slot == PagePool::kNone) return false;
-  pool_->at(slot).story = story;
+  BufferStory& told = pool_->at(slot).story;
+  told = story;
+  told.size = static_cast<uint32_t>(size);  // no more than a page
   const size_t offset = page_size_ - size;
   char* bytes = pool_->writable(slot) + offset;
   std::memcpy(bytes, data, size - 1);
@@ -169,6 +173,7 @@ bool Buffers::GiveMapping(const char* data, size_t size, const BufferStory& stor
   armings_++;
   Mapping& mapping = mappings_[number];
   mapping.story = story;
+  mapping.story.size = Cut(size);
   mapping.bytes = pages + page_size_;
   mapping.data = reinterpret_cast<uintptr_t>(bytes);
   mapping.open.store(true, std::memory_order_relaxed);
@@ -194,25 +199,23 @@ bool Buffers::GiveFromHeap(const char* data, size_t size, Buffer* out) {
   return true;
 }
 
-const char* Buffers::Give(uint32_t slot, const char* data, size_t size, BufferStory story) {
+const char* Buffers::Give(uint32_t slot, const char* data, size_t size, const BufferStory& story) {
   const std::lock_guard<ForkLock> lock(lock_);
   Buffer& place = Make(slot);  // first: it may throw
   size++;
-  story.size = static_cast<uint32_t>(std::min<size_t>(size, UINT32_MAX));
-  Buffer buffer;
-  bool given = false;
   if (guard_ != Guard::kHeap) {
-    given = size <= page_size_ ? GiveFromPool(data, size, story, &buffer)
-                               : GiveMapping(data, size, story, &buffer);
-    if (!given) exhausted_++;
-    story.fallback = !given;
+    if (size <= page_size_ ? GiveFromPool(data, size, story, &place)
+                           : GiveMapping(data, size, story, &place)) {
+      return place.data;
+    }
+    exhausted_++;
   }
-  if (!given) {
-    if (!GiveFromHeap(data, size, &buffer)) return nullptr;
-    heap_stories_[slot] = story;
-  }
-  place = buffer;
-  return buffer.data;
+  if (!GiveFromHeap(data, size, &place)) return nullptr;
+  BufferStory& told = heap_stories_[slot];
+  told = story;
+  told.size = Cut(size);
+  told.fallback = guard_ != Guard::kHeap;
+  return place.data;
 }
 
 Buffers::Buffer& Buffers::Make(uint32_t slot) {

@@ -75,8 +75,9 @@ class Buffers {
   void set_closed_max(size_t bytes);
 
   // The copy of a handle that has none yet: `size` bytes and a NUL. Null when memory is exhausted.
-  // `story.size` is set here.
-  [[gnu::hot]] const char* Give(uint32_t slot, const char* data, size_t size, BufferStory story);
+  // The size of the story and whether it is a fallback are set here.
+  [[gnu::hot]] const char* Give(uint32_t slot, const char* data, size_t size,
+                                const BufferStory& story);
   const char* Give(uint32_t slot, const char* data, size_t size) {
     return Give(slot, data, size, BufferStory());
   }

@@ -256,7 +256,7 @@ bool PagePool::Arm(uint32_t index) {
   const uint32_t first = index * kArenaSlots;
   if (UsesKeys()) {
     GiveKeys(first, kArenaSlots);
-  } else {
+  } else if (keys_.count() != 0) {
     TakeKeys(first, kArenaSlots);
   }
   next_ = first;
