@@ -62,6 +62,7 @@ def main() -> None:
     parser.add_argument("binary")
     parser.add_argument("--samples", type=int, default=3)
     options = parser.parse_args()
+    worker.stay()
     import run_iso_codes
 
     texts = [text for _, text in run_iso_codes.documents(MEGABYTES * 1_000_000)]

@@ -139,4 +139,5 @@ def targets(sizes: dict[str, dict[str, float]]) -> list[tuple[str, float, float]
 
 
 if __name__ == "__main__":
+    worker.stay()
     json.dump(work(sys.argv[1], sys.argv[2], [int(x) for x in sys.argv[3:]]), sys.stdout)
