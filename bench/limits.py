@@ -2,8 +2,8 @@
 
 A row's least is what the operation costs in universal mode, and for each call that passes through
 the debug context one more indirect call, and for each handle the four words that must be read,
-changed and written back: its generation, its order, the queue of closed ones, the count of open
-ones. A guarded buffer adds what a program needs that only has pages read and takes them away.
+changed and written back: its object, its generation, its order, the queue of closed ones. A
+guarded buffer adds what a program needs that only has pages read and takes them away.
 All of these are measured in the same run (bench/limits_bench.cc).
 """
 
