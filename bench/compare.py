@@ -10,10 +10,11 @@ half a second a variant. `--list` prints the names; a list of names that have co
 semicolons. Nothing but the operations is measured then,
 unless --sections says more.
 
-Each round starts a process of every variant, and they take turns: one sample of 5 milliseconds of
+Each round starts a process of every variant, and they take turns: one sample of 3 milliseconds of
 an operation each, then the next sample. So a machine whose speed changes changes for all. What is
-printed, and compared, is the median of the fastest quarter of a variant's samples: what goes on
-elsewhere on the machine is no property of the operation.
+printed, and compared, is the mean of the faster half of a variant's samples: what goes on elsewhere
+on the machine is no property of the operation. Many rounds, for where a process happens to lie in
+memory makes a call from Python faster or slower by a tenth and more.
 Prints tables and writes FOLDER/bench.json, or FOLDER/partial.json if not everything was measured.
 bench/document.py puts the tables of complete runs into docs/performance.md.
 """
@@ -200,7 +201,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--package", type=Path, required=True, help="the staged tree")
     parser.add_argument("--folder", type=Path, required=True, help="for what is built and written")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--samples", type=int, default=7, help="of each operation in a round")
     parser.add_argument("--only", default="", metavar="TEXT,...", help="parts of operations' names")
     parser.add_argument("--variants", default="", metavar="NAME;...", help="names of variants")

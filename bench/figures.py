@@ -52,10 +52,11 @@ def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1
 
 
 def quiet(samples: Iterable[float]) -> float:
-    """The median of the quarter that was fastest: a neighbour on the same core can make a sample
-    last twice as long, and the next one not."""
+    """The mean of the half that was faster: a neighbour on the same core can make a sample last
+    twice as long, and the next one not. One quantile of them would jump between the times that an
+    operation has by where its process happens to lie."""
     fastest = sorted(samples)
-    return statistics.median(fastest[: max(1, len(fastest) // 4)])
+    return statistics.mean(fastest[: max(1, len(fastest) // 2)])
 
 
 def table(figures: Figures, unit: str) -> str:

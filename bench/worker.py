@@ -25,7 +25,7 @@ from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any, Callable, NamedTuple
 
-SAMPLE_SECONDS = 0.005
+SAMPLE_SECONDS = 0.003
 
 
 class Operation(NamedTuple):

@@ -17,7 +17,7 @@ class CallScope {
  public:
   [[gnu::always_inline]] CallScope(State& state, HPyCFunction function, uintptr_t stop_sp,
                                    const Call** mark)
-      : CallScope(state, state.host.exception_place(), function, stop_sp, mark) {}
+      : CallScope(state, state.host.ExceptionPlace(), function, stop_sp, mark) {}
   [[gnu::always_inline]] ~CallScope() {
     Call& call = context_->call;
     if (ABSL_PREDICT_FALSE(call.attention || thread_calls.last != &call ||

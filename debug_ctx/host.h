@@ -5,6 +5,7 @@
 #ifndef HPY_DEBUG_CTX_HOST_H_
 #define HPY_DEBUG_CTX_HOST_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -32,8 +33,10 @@ class Host : public ObjectHost {
  public:
   // A place that holds a pointer of the interpreter, whatever it points to.
   using Pointer [[gnu::may_alias]] = const void*;
-  using PlaceFunction = const Pointer* (*)();
-  explicit Host(PlaceFunction exception) : exception_place(exception) {}
+  // The interpreter's record of this thread.
+  using ThreadFunction = void* (*)();
+  // `exception`: so many bytes from its beginning the interpreter keeps what is pending on the thread.
+  Host(ThreadFunction thread, size_t exception) : thread_(thread), exception_(exception) {}
 
   // Native objects are `void *`, for the type differs with what includes hpy.h.
   static HPy Borrow(void* object) { return object == nullptr ? HPy_NULL : BorrowNotNull(object); }
@@ -48,7 +51,9 @@ class Host : public ObjectHost {
   // Where the interpreter keeps what is pending on this thread: not null there while it is an exception.
   // The place is the same from the beginning of a call to its end. Asked for in each call into an
   // extension: so neither a context nor a virtual function stands in between.
-  const PlaceFunction exception_place;
+  const Pointer* ExceptionPlace() const {
+    return reinterpret_cast<const Pointer*>(static_cast<const char*>(thread_()) + exception_);
+  }
 
   // The state of the interpreter that this thread runs. `hint` is that of the context of a loaded
   // library, which is of the interpreter that loaded the file last.
@@ -95,6 +100,8 @@ class Host : public ObjectHost {
 
  private:
   static constexpr const _HPyInterpreter* none_ = nullptr;
+  const ThreadFunction thread_;
+  const size_t exception_;
 };
 
 }  // namespace hpy::debug_ctx

@@ -19,7 +19,6 @@ namespace hpy::debug_ctx {
 using handles::Ending;
 using handles::Origin;
 using handles::Slot;
-using stacktrace::MemoBucket;
 
 namespace {
 
@@ -39,7 +38,6 @@ State* State::only_ = nullptr;
 DebugContext* State::contexts_made_ = nullptr;
 DebugContext* State::fresh_ = nullptr;
 size_t State::fresh_count_ = 0;
-const _HPyInterpreter* State::only_interpreter_ = nullptr;
 
 constinit thread_local ThreadCalls thread_calls;
 
@@ -106,8 +104,11 @@ void State::Renew(State* state, HPyContext* universal, leakdetector::FrameFilter
 
 State& State::FindOfInterpreter() {
   State& found = host.StateOfInterpreter(*this);
-  only_interpreter_ = *host.only_interpreter;
-  only_ = only_interpreter_ != nullptr ? &found : nullptr;
+  ForgetOnly();
+  if (const _HPyInterpreter* const only = *host.only_interpreter; only != nullptr) {
+    only_ = &found;
+    found.only_interpreter_ = only;
+  }
   return found;
 }
 
@@ -134,24 +135,24 @@ DebugContext* State::TakeOtherContext() {
   return context;
 }
 
-// Each calls the next one in tail position, and the first needs so few registers that it saves none.
+// Each calls the next one in tail position, and the first needs so few registers that gcc saves none.
 HPy State::OpenAt(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp, uintptr_t fp) {
-  const StoryId story = stacktrace::Remembered<MemoBucket::kFirst>(pc, sp, &fp, call.memo_limits);
+  const StoryId story = stacktrace::Remembered(pc, sp, &fp, call.memo_limits);
   if (story == stacktrace::kNoStack) [[unlikely]] {
-    return OpenSecond(call, wrapped, pc, sp, fp);
+    return OpenElsewhere(call, wrapped, pc, sp, fp);
   }
-  return OpenFrom(call, wrapped, story);
-}
-[[gnu::noinline]] HPy State::OpenSecond(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp,
-                                        uintptr_t fp) {
-  const StoryId story = stacktrace::Remembered<MemoBucket::kSecond>(pc, sp, &fp, call.memo_limits);
-  if (story == stacktrace::kNoStack) return OpenElsewhere(call, wrapped, pc, sp, fp);
   return OpenFrom(call, wrapped, story);
 }
 [[gnu::noinline]] HPy State::OpenElsewhere(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp,
                                            uintptr_t fp) {
+  const StoryId story = stacktrace::RememberedElsewhere(pc, sp, &fp, call.memo_limits);
+  if (story == stacktrace::kNoStack) return OpenAnew(call, wrapped, pc, sp, fp);
+  return OpenFrom(call, wrapped, story);
+}
+[[gnu::noinline]] HPy State::OpenAnew(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp,
+                                      uintptr_t fp) {
   if (HPy_IsNull(wrapped)) return HPy_NULL;
-  return OpenUnusual(call, wrapped, call.state->CaptureElsewhere(call, {pc, sp, fp}));
+  return OpenFrom(call, wrapped, call.state->CaptureAnew(call, {pc, sp, fp}));
 }
 inline HPy State::OpenFrom(Call& call, HPy wrapped, StoryId story) {
   if (HPy_IsNull(wrapped) || call.log.full()) [[unlikely]] {
@@ -178,13 +179,13 @@ inline HPy State::OpenFrom(Call& call, HPy wrapped, StoryId story) {
   return handle;
 }
 
-StoryId State::CaptureElsewhere(Call& call, const stacktrace::CallSite& site) const {
+StoryId State::CaptureElsewhere(const Call& call, const stacktrace::CallSite& site) const {
+  const StoryId story =
+      stacktrace::RememberedElsewhere(site.pc, site.sp, &site.fp, call.memo_limits);
+  return story != stacktrace::kNoStack ? story : CaptureAnew(call, site);
+}
+StoryId State::CaptureAnew(const Call& call, const stacktrace::CallSite& site) const {
   if (settings.stack_depth == 0) return stacktrace::kNoStack;
-  if (const StoryId story =
-          stacktrace::Remembered<MemoBucket::kSecond>(site.pc, site.sp, &site.fp, call.memo_limits);
-      story != stacktrace::kNoStack) {
-    return story;
-  }
   return stacktrace::Capture(site, call.Limits(settings.stack_depth));
 }
 

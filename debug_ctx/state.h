@@ -46,11 +46,12 @@ class State {
   // The state of the interpreter that runs, for a call through a context of this one.
   State& OfInterpreter() { return IsOfInterpreter() ? *this : FindOfInterpreter(); }
   // The usual case: that it is this one, and is known to be. False where OfInterpreter() has to be asked.
-  bool IsOfInterpreter() const {
-    return this == only_ && *host.only_interpreter == only_interpreter_;
-  }
+  bool IsOfInterpreter() const { return *host.only_interpreter == only_interpreter_; }
   // The host's answer to it may change from now on.
-  static void ForgetOnly() { only_ = nullptr; }
+  static void ForgetOnly() {
+    if (only_ != nullptr) only_->only_interpreter_ = Nobody();
+    only_ = nullptr;
+  }
 
   // The context that loaded libraries get for their trampolines.
   HPyContext* root() { return &root_.context; }
@@ -73,7 +74,7 @@ class State {
   void SetStackDepth(int depth);
 
   // Whether an exception is pending on this thread.
-  bool HasException() const { return *host.exception_place() != nullptr; }
+  bool HasException() const { return *host.ExceptionPlace() != nullptr; }
 
   // Wraps a handle of the universal context that the extension is going to own. Null stays null; null
   // with MemoryError set when the table is full.
@@ -98,12 +99,12 @@ class State {
                  const stacktrace::CallSite& site);
   // The stack of a call of the API; no number when stacks are switched off.
   StoryId Capture(Call& call, const stacktrace::CallSite& site) {
-    const StoryId story = stacktrace::Remembered<stacktrace::MemoBucket::kFirst>(
-        site.pc, site.sp, &site.fp, call.memo_limits);
+    const StoryId story = stacktrace::Remembered(site.pc, site.sp, &site.fp, call.memo_limits);
     return story != stacktrace::kNoStack ? story : CaptureElsewhere(call, site);
   }
-  // The same, where the first bucket of the memo was asked.
-  StoryId CaptureElsewhere(Call& call, const stacktrace::CallSite& site) const;
+  // The same where Remembered() does not know it, and where the rest of the memo was asked too.
+  StoryId CaptureElsewhere(const Call& call, const stacktrace::CallSite& site) const;
+  StoryId CaptureAnew(const Call& call, const stacktrace::CallSite& site) const;
 
   // The bytes of an open handle's object for the extension: a copy that lives as long as the handle. Null
   // with MemoryError set.
@@ -172,10 +173,10 @@ class State {
   [[gnu::always_inline]] static HPy OpenFrom(Call& call, HPy wrapped, StoryId story);
   // The same, whatever it takes.
   [[gnu::hot]] static HPy OpenUnusual(Call& call, HPy wrapped, StoryId story);
-  [[gnu::hot]] static HPy OpenSecond(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp,
-                                     uintptr_t fp);
   [[gnu::hot]] static HPy OpenElsewhere(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp,
                                         uintptr_t fp);
+  [[gnu::hot]] static HPy OpenAnew(Call& call, HPy wrapped, uintptr_t pc, uintptr_t sp,
+                                   uintptr_t fp);
   [[gnu::hot]] HPy CloseWithMore(handles::Slot* slot, StoryId story, handles::Ending ending);
   void RevokeAndClose(handles::Slot* slot, StoryId story, handles::Ending ending, bool keep);
 
@@ -201,9 +202,13 @@ class State {
   stacktrace::MemoLimits memo_depth_ = 0;
   void UpdateMemoDepth();
 
-  // The last answer to OfInterpreter(), and the only interpreter that there was then.
+  // The last answer to OfInterpreter(); and in it the only interpreter that there was then, in all others
+  // an address that is none's.
   static State* only_;
-  static const _HPyInterpreter* only_interpreter_;
+  static const _HPyInterpreter* Nobody() {
+    return reinterpret_cast<const _HPyInterpreter*>(&only_);
+  }
+  const _HPyInterpreter* only_interpreter_ = Nobody();
   State& FindOfInterpreter();
 };
 

@@ -116,7 +116,9 @@ std::tuple<Converted<A>...> FromItems(const HPy* items, std::index_sequence<I...
 template <size_t row = 0>
 class Arguments {
  public:
-  [[gnu::always_inline]] Arguments(State& state, Call& call) : state_(state), call_(call) {}
+  [[gnu::always_inline]] Arguments(State& state, Call& call) : state_(state), call_(call) {
+    if constexpr (row == 0) run_ = {nullptr, nullptr};
+  }
   [[gnu::always_inline]] ~Arguments() {
     if constexpr (row != 0) {
       if (ABSL_PREDICT_TRUE(row_ != nullptr && !call_.attention &&
@@ -149,6 +151,7 @@ class Arguments {
   }
   // Of any number, in place. False if some could not be opened, for the table is full.
   [[nodiscard]] bool OpenItems(HPy* items, size_t count) {
+    run_ = {nullptr, nullptr};  // what holds if that throws
     run_ = OpenEach(state_, call_, items, count);
     return !call_.attention || OpenedAllOf(call_.more_arguments);  // OpenMore() asks for it
   }
@@ -175,7 +178,7 @@ class Arguments {
   State& state_;
   Call& call_;
   Slot* row_ = nullptr;  // what Open() opened, else null
-  Run run_ = {nullptr, nullptr};
+  Run run_;              // of OpenItems(), where `row_` is null
 };
 
 // Through void (*)(): both compilers take that as a cast that is meant.
@@ -206,6 +209,8 @@ F As(HPyCFunction function) {
   return static_cast<cpy_PyObject*>(Host::Native(taken));
 }
 
+[[gnu::noinline]] void Forget(State& state) { state.table.Forget(); }
+
 // The same, and at once where nothing is amiss.
 [[gnu::always_inline]] inline cpy_PyObject* TakeResult(State& state, Call& call, HPy result,
                                                        Silent silent) {
@@ -221,7 +226,9 @@ F As(HPyCFunction function) {
   const HPy taken = slot->wrapped();
   table.CloseNewest(slot, stacktrace::kNoStack, Ending::kReturned);
   if (table.must_forget()) [[unlikely]] {
-    table.Forget();
+    Forget(state);
+  } else if (call.attention) {
+    __builtin_unreachable();  // it was asked above
   }
   return static_cast<cpy_PyObject*>(Host::NativeOfNotNull(taken));
 }

@@ -12,7 +12,6 @@ namespace hpy::debug_ctx {
 
 using handles::Ending;
 using handles::Slot;
-using stacktrace::MemoBucket;
 
 namespace {
 
@@ -90,57 +89,52 @@ HPy CallWithArray(HPyContext* ctx, HPy callable, const HPy* args, size_t nargs, 
   CloseWrapped(call, wrapped);
 }
 
-// The same for any handle that the extension owns.
-[[gnu::hot, gnu::noinline]] void CloseUnusual(debug_ctx::Call& call, HPy handle, Slot* slot,
-                                              StoryId story) {
-  call.log.Pop(handle);
-  CloseWrapped(call, call.state->Close(slot, story, Ending::kClosed));
-}
-
-// HPy_Close from a site whose stack is known.
-[[gnu::always_inline]] inline void CloseFrom(debug_ctx::Call& call, HPy handle, StoryId story,
-                                             uintptr_t pc, uintptr_t sp, const uintptr_t* fp) {
+// HPy_Close of any handle. `story` is that of the call site, if it is known.
+[[gnu::hot, gnu::noinline]] void CloseUnusual(debug_ctx::Call& call, HPy handle, StoryId story,
+                                              uintptr_t pc, uintptr_t sp, uintptr_t fp) {
   State& state = *call.state;
   Slot* const slot = state.table.Resolve(handle);
-  if (slot == nullptr || !slot->is_plain() || slot->wears_out()) [[unlikely]] {
-    if (slot != nullptr && slot->is_owned()) return CloseUnusual(call, handle, slot, story);
-    return CheckAndClose(call, handle, pc, sp, *fp);
-  }
-  if (!call.log.Pop(handle) && !state.table.is_of_newest(*slot)) [[unlikely]] {
-    return CloseUnusual(call, handle, slot, story);
-  }
-  const HPy wrapped = slot->wrapped();
-  state.table.CloseNewest(slot, story, Ending::kClosed);
-  if (state.table.must_forget()) [[unlikely]] {
-    return ForgetAndClose(call, wrapped);
-  }
-  CloseWrapped(call, wrapped);
-}
-
-// The same where it is not in the first bucket of the memo.
-[[gnu::hot, gnu::noinline]] void CloseSecond(debug_ctx::Call& call, HPy handle, uintptr_t pc,
-                                             uintptr_t sp, uintptr_t fp) {
-  const StoryId story = stacktrace::Remembered<MemoBucket::kSecond>(pc, sp, &fp, call.memo_limits);
-  if (story == stacktrace::kNoStack) return CheckAndClose(call, handle, pc, sp, fp);
-  CloseFrom(call, handle, story, pc, sp, &fp);
+  if (slot == nullptr || !slot->is_owned()) return CheckAndClose(call, handle, pc, sp, fp);
+  if (story == stacktrace::kNoStack) story = state.CaptureElsewhere(call, {pc, sp, fp});
+  call.log.Pop(handle);
+  CloseWrapped(call, state.Close(slot, story, Ending::kClosed));
 }
 
 }  // namespace
 
-// All that it calls is called in tail position, and little is needed for long: so few registers are
-// saved.
+// All that it calls is called in tail position, and little is needed for long, for the call site is read
+// again where it is needed: so few registers are saved.
 void Wrapper<table::Slot_ctx_Close>::Call(HPyContext* ctx, HPy handle) {
-  debug_ctx::Call& call = DebugContext::From(ctx)->call;
+  debug_ctx::Call* call = &DebugContext::From(ctx)->call;
+  asm("" : "+r"(call));  // or gcc keeps `ctx` too
+  if (call != thread_calls.innermost) [[unlikely]] {
+    const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
+    return CheckAndClose(*call, handle, site.pc, site.sp, site.fp);
+  }
   const auto pc = reinterpret_cast<uintptr_t>(__builtin_return_address(0));
   auto sp = reinterpret_cast<uintptr_t>(__builtin_dwarf_cfa());
   asm("" : "+r"(sp));  // or gcc keeps a copy in memory to compute with
-  const uintptr_t* const fp = HPY_STACKTRACE_FRAME();
-  if (&call != thread_calls.innermost) [[unlikely]] {
-    return CheckAndClose(call, handle, pc, sp, *fp);
+  // None while closed handles are kept: UpdateMemoDepth().
+  const StoryId story = stacktrace::Remembered(pc, sp, HPY_STACKTRACE_FRAME(), call->memo_limits);
+  const auto unusual = [&]() __attribute__((always_inline)) {
+    const stacktrace::CallSite site = HPY_STACKTRACE_CALL_SITE();
+    return CloseUnusual(*call, handle, story, site.pc, site.sp, site.fp);
+  };
+  if (story == stacktrace::kNoStack) [[unlikely]] {
+    return unusual();
   }
-  const StoryId story = stacktrace::Remembered<MemoBucket::kFirst>(pc, sp, fp, call.memo_limits);
-  if (story == stacktrace::kNoStack) return CloseSecond(call, handle, pc, sp, *fp);
-  CloseFrom(call, handle, story, pc, sp, fp);
+  State& state = *call->state;
+  Slot* const slot = state.table.Resolve(handle);
+  if (slot == nullptr || !slot->is_plain() || slot->wears_out() ||
+      (!call->log.Pop(handle) && !state.table.is_of_newest(*slot))) [[unlikely]] {
+    return unusual();
+  }
+  const HPy wrapped = slot->wrapped();
+  state.table.CloseNewest(slot, story, Ending::kClosed);
+  if (state.table.must_forget()) [[unlikely]] {
+    return ForgetAndClose(*call, wrapped);
+  }
+  CloseWrapped(*call, wrapped);
 }
 
 HPy Wrapper<table::Slot_ctx_Tuple_FromArray>::Call(HPyContext* ctx, const HPy* items,

@@ -4,6 +4,7 @@
 
 #include <Python.h>
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,7 +27,7 @@ struct Callbacks {
 
 class CPythonHost final : public debug_ctx::Host {
  public:
-  CPythonHost() : Host(&ExceptionPlace) {}
+  CPythonHost() : Host(&Thread, kException) {}
 
   debug_ctx::State& StateOfInterpreter(debug_ctx::State& hint) override;
   // Has to be called before the first use: what the runtime offers, and its plain HPyField_Store.
@@ -69,14 +70,12 @@ class CPythonHost final : public debug_ctx::Host {
   std::string own_folder;
 
  private:
-  static const Pointer* ExceptionPlace() {
-    PyThreadState* const thread = PyThreadState_Get();
+  static void* Thread() { return PyThreadState_Get(); }
 #if PY_VERSION_HEX >= 0x030C0000
-    return reinterpret_cast<const Pointer*>(&thread->current_exception);
+  static constexpr size_t kException = offsetof(PyThreadState, current_exception);
 #else
-    return reinterpret_cast<const Pointer*>(&thread->curexc_type);
+  static constexpr size_t kException = offsetof(PyThreadState, curexc_type);
 #endif
-  }
 
   bool ended_ = false;
   const _HPyObserverFunctions* observer_ = nullptr;

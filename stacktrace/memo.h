@@ -96,7 +96,7 @@ class Memo {
   Memo(const Memo&) = delete;
   Memo& operator=(const Memo&) = delete;
 
-  // The entry that lies in one of them, if it is for this pc and sp, else null: with MatchesOften() the
+  // The entry that lies in one of them, if it is for this pc and sp, else null: with MatchesAtOnce() the
   // whole hot path, and small for that reason.
   template <MemoBucket bucket>
   const MemoEntry* Find(uintptr_t pc, uintptr_t sp) const {
@@ -106,10 +106,12 @@ class Memo {
     }
     return FindAt(offset, pc, sp);
   }
-  // Whether an entry of this pc and sp holds. Often: unless it is kRare, which is false too. `fp` is read
-  // only where it counts.
+  // Whether an entry of this pc and sp holds. Often: unless it is kRare, which is false too. At once: nor
+  // with more than one of the other flags, so that it takes one register. `fp` is read only where it counts.
   static bool MatchesOften(const MemoEntry& e, uintptr_t sp, const uintptr_t* fp,
                            MemoLimits limits);
+  static bool MatchesAtOnce(const MemoEntry& e, uintptr_t sp, const uintptr_t* fp,
+                            MemoLimits limits);
   static bool Matches(const MemoEntry& e, const MemoKey& key, uint32_t epoch);
   // The entry that holds, or null if the memo does not know. Only addresses are read that the unwinder
   // would read too.
@@ -177,43 +179,72 @@ __attribute__((no_sanitize_address, no_sanitize_thread)) inline uintptr_t StackW
 
 inline bool Memo::MatchesOften(const MemoEntry& e, uintptr_t sp, const uintptr_t* fp,
                                MemoLimits limits) {
-  const auto first = [&] { return StackWordAt(sp, e.offset0) == e.value0; };
-  const auto second = [&] { return StackWordAt(sp, e.offset1) == e.last.value1; };
   const uint64_t flags = e.limits ^ limits;
-  if (flags == 0) [[likely]] {
-    return first();
-  }
-  if (flags == MemoEntry::kSecondWord) return first() && second();
   if (flags >= MemoEntry::kRare) return false;  // or other limits
   if ((flags & MemoEntry::kReadFp) != 0 && e.fp != *fp) return false;
-  return first() && ((flags & MemoEntry::kSecondWord) == 0 || second()) &&
+  return StackWordAt(sp, e.offset0) == e.value0 &&
+         ((flags & MemoEntry::kSecondWord) == 0 || StackWordAt(sp, e.offset1) == e.last.value1) &&
          ((flags & MemoEntry::kThirdWord) == 0 || StackWordAt(sp, e.offset2) == e.value2);
+}
+
+inline bool Memo::MatchesAtOnce(const MemoEntry& e, uintptr_t sp, const uintptr_t* fp,
+                                MemoLimits limits) {
+  // The empty statements keep both compilers from loading what they can compare with in memory.
+  uint64_t flags = e.limits ^ limits;
+  asm("" : "+r"(flags));
+  const auto is = [sp](int32_t offset, const uintptr_t& value) {
+    uintptr_t word = StackWordAt(sp, offset);
+    asm("" : "+r"(word));
+    return word == value;
+  };
+  if (flags == 0) [[likely]] {
+    return is(e.offset0, e.value0);
+  }
+  if (flags == MemoEntry::kSecondWord) {
+    return is(e.offset0, e.value0) && is(e.offset1, e.last.value1);
+  }
+  return flags == MemoEntry::kReadFp && e.fp == *fp && is(e.offset0, e.value0);
 }
 
 // The memo of this thread while nobody uses it; null where there is none, or in a signal handler
 // that interrupted its use.
 extern constinit thread_local Memo* t_idle_memo HPY_STACKTRACE_TLS;
 
-// The stack of a call site, if it lies in that bucket: a capture that has no loop, calls nothing and
-// is inlined for that. kNoStack where the other bucket, and then Capture(), have to be asked.
-template <MemoBucket bucket>
-[[gnu::always_inline]] inline StackId Remembered(uintptr_t pc, uintptr_t sp, const uintptr_t* fp,
-                                                 MemoLimits limits) {
+// What `ask` finds in it; kNoStack where it is in use.
+template <typename Ask>
+[[gnu::always_inline]] inline StackId AskIdleMemo(const Ask& ask) {
   Memo* const memo = t_idle_memo;
   if (memo == nullptr) [[unlikely]] {
     return kNoStack;
   }
   t_idle_memo = nullptr;
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  const MemoEntry* e = memo->Find<bucket>(pc, sp);
-  StackId id = kNoStack;
-  if (e != nullptr && Memo::MatchesOften(*e, sp, fp, limits)) [[likely]] {
-    id = e->id;
-    if (id == kNoStack) __builtin_unreachable();  // no entry has that
-  }
+  const StackId id = ask(*memo);
   std::atomic_signal_fence(std::memory_order_seq_cst);
   t_idle_memo = memo;
   return id;
+}
+
+// The stack of a call site, if it is where most are: a capture that has no loop, calls nothing and is
+// inlined for that. kNoStack where RememberedElsewhere() has to be asked.
+[[gnu::always_inline]] inline StackId Remembered(uintptr_t pc, uintptr_t sp, const uintptr_t* fp,
+                                                 MemoLimits limits) {
+  return AskIdleMemo([&](const Memo& memo) __attribute__((always_inline)) {
+    const MemoEntry* e = memo.Find<MemoBucket::kFirst>(pc, sp);
+    if (e == nullptr || !Memo::MatchesAtOnce(*e, sp, fp, limits)) return kNoStack;
+    if (e->id == kNoStack) __builtin_unreachable();  // no entry has that
+    return e->id;
+  });
+}
+// The rest of the two buckets. kNoStack where Capture() has to be asked.
+inline StackId RememberedElsewhere(uintptr_t pc, uintptr_t sp, const uintptr_t* fp,
+                                   MemoLimits limits) {
+  return AskIdleMemo([&](const Memo& memo) __attribute__((always_inline)) {
+    const MemoEntry* e = memo.Find<MemoBucket::kFirst>(pc, sp);
+    if (e != nullptr && Memo::MatchesOften(*e, sp, fp, limits)) return e->id;
+    e = memo.Find<MemoBucket::kSecond>(pc, sp);
+    return e != nullptr && Memo::MatchesOften(*e, sp, fp, limits) ? e->id : kNoStack;
+  });
 }
 
 }  // namespace hpy::stacktrace

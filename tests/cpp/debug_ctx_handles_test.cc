@@ -97,6 +97,76 @@ TEST_F(DebugContextTest, AGenerationMayBeginInsideACall) {
           .empty());
 }
 
+// A handle is closed twice; `arg` says what happens before that.
+handles::Slot* closed_twice = nullptr;
+HPy CloseTwiceAfter(HPyContext* ctx, HPy, HPy arg) {
+  State& state = *DebugContext::From(ctx)->call.state;
+  handles::Slot* const slot = state.table.Resolve(HPyLong_FromLongLong(ctx, 1));
+  switch (HPyLong_AsLongLong(ctx, arg)) {
+    case 1:
+      state.NewGeneration();
+      break;
+    case 2:  // to the last one that its slot has
+      slot->value |= uint64_t{0x7FFFFFFF} << handles::kGenerationShift;
+      break;
+    case 3:
+      state.SetStackDepth(0);
+      break;
+    default:
+      break;
+  }
+  closed_twice = slot;
+  const HPy handle = state.table.HandleOf(*slot);
+  const int64_t newest = state.table.generation();
+  const size_t open = state.table.CountOpen(0), young = state.table.CountOpen(newest);
+  HPy_Close(ctx, handle);
+  EXPECT_EQ(state.table.CountOpen(0), open - 1);
+  const bool is_older = HPyLong_AsLongLong(ctx, arg) == 1;
+  EXPECT_EQ(state.table.CountOpen(newest), is_older ? young : young - 1);
+  HPy_Close(ctx, handle);
+  return HPy_Dup(ctx, ctx->h_None);
+}
+
+TEST_F(DebugContextTest, ClosingIsTheSameWhateverTheHandleIs) {
+  const auto closed_at = [&](int how) {
+    debugger.interpreter.raised.clear();
+    debugger.Call(CloseTwiceAfter, how);
+    const Violation& raised = OnlyRaised();
+    EXPECT_EQ(raised.kind, Kind::kDoubleClose) << how;
+    std::vector<uint64_t> offsets;
+    if (raised.closed.has_value()) {
+      for (const auto& frame : raised.closed->native) offsets.push_back(frame.offset);
+    }
+    return offsets;
+  };
+  const std::vector<uint64_t> first = closed_at(0), usual = closed_at(0);
+  ASSERT_FALSE(first.empty());
+  EXPECT_EQ(first, usual);
+  EXPECT_EQ(closed_at(1), usual) << "of an older generation";
+  EXPECT_EQ(closed_at(2), usual) << "its slot is worn out";
+  const handles::Slot* const worn_out = closed_twice;
+  debugger.state.table.set_closed_queue_max(0);
+  for (int i = 0; i < 10; i++) debugger.Call(LeakOne, 0);
+  EXPECT_FALSE(worn_out->is_open()) << "it is not used again";
+  EXPECT_TRUE(closed_at(3).empty()) << "no stacks";
+}
+
+// HPy_Close of null at the end of a function is no reason to unwind.
+HPy CloseNull(HPyContext* ctx, HPy, HPy) {
+  for (int i = 0; i < 3; i++) HPy_Close(ctx, HPy_NULL);
+  return HPy_Dup(ctx, ctx->h_None);
+}
+HPy CloseNoNull(HPyContext* ctx, HPy, HPy) { return HPy_Dup(ctx, ctx->h_None); }
+
+TEST_F(DebugContextTest, ClosingNullTakesNoStack) {
+  const auto unwindings = [&](auto function) {
+    const uint64_t before = stacktrace::GetStats().misses;
+    debugger.Call(function, 0);
+    return stacktrace::GetStats().misses - before;
+  };
+  EXPECT_EQ(unwindings(CloseNull), unwindings(CloseNoNull));
+}
+
 HPy UseAfterClose(HPyContext* ctx, HPy, HPy) {
   const HPy number = HPyLong_FromLongLong(ctx, 5);
   HPy_Close(ctx, number);

@@ -29,7 +29,7 @@ struct alignas(16) FakeObject {
 // One at a time: the functions of a context have no place for data.
 class FakeInterpreter final : public Host {
  public:
-  FakeInterpreter() : Host(&ExceptionPlace) {
+  FakeInterpreter() : Host(&Thread, 0) {
     current = this;
     context.name = "HPy Universal ABI (fake)";
 #define HPY_HANDLE(index, member, object) context.member = New(index);
@@ -139,7 +139,7 @@ class FakeInterpreter final : public Host {
     exception = std::move(text);
     pending = exception.empty() ? nullptr : &exception;
   }
-  static const Pointer* ExceptionPlace() { return &current->pending; }
+  static void* Thread() { return &current->pending; }
 
   static inline FakeInterpreter* current = nullptr;
   static constexpr int64_t constants = 0
