@@ -145,8 +145,7 @@ bool Memo::Place(MemoEntry* entry, Pair where, uint32_t now) {
   }
   uint32_t b = where.first;
   for (int kick = 0; kick < kMaxKicks; ++kick) {
-    random_ = random_ * 1664525 + 1013904223;
-    MemoEntry& victim = buckets_[b].entries[random_ >> 31];
+    MemoEntry& victim = buckets_[b].entries[Random() >> 31];
     std::swap(victim, *entry);
     b ^= Distance(entry->pc, entry->sp);
     for (MemoEntry& e : buckets_[b].entries) {
@@ -158,6 +157,28 @@ bool Memo::Place(MemoEntry* entry, Pair where, uint32_t now) {
     }
   }
   return false;
+}
+
+// A free place in a bucket, if need be one that `moves` entries made by going to their other bucket, one
+// after the other. Null, and all is as before, where that is not enough.
+MemoEntry* Memo::MakeRoom(uint32_t bucket, int moves) {
+  for (MemoEntry& e : buckets_[bucket].entries) {
+    if (e.pc == 0) return &e;
+  }
+  if (moves == 0) return nullptr;
+  for (MemoEntry& e : buckets_[bucket].entries) {
+    if (MemoEntry* const place = MakeRoom(bucket ^ Distance(e.pc, e.sp), moves - 1)) {
+      *place = std::exchange(e, MemoEntry{});
+      return &e;
+    }
+  }
+  return nullptr;
+}
+
+void Memo::Promote(MemoEntry* entry, uint32_t to) {
+  const MemoEntry promoted = std::exchange(*entry, MemoEntry{});
+  MemoEntry* const place = MakeRoom(to, 2);
+  *(place != nullptr ? place : entry) = promoted;
 }
 
 bool Memo::Grow(uint32_t now) {

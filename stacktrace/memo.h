@@ -8,7 +8,8 @@
 // may not even be readable (stacks can be swapped).
 //
 // The table is a cuckoo hash of buckets of two entries: each entry may lie in two buckets, so that
-// ten thousand call sites fit into sixteen thousand places. It starts small and grows as it fills.
+// ten thousand call sites fit into sixteen thousand places. What is found in its second one again and
+// again moves to the first, which the hot path asks. It starts small and grows as it fills.
 
 #ifndef HPY_STACKTRACE_MEMO_H_
 #define HPY_STACKTRACE_MEMO_H_
@@ -99,7 +100,7 @@ class Memo {
   // The entry that lies in one of them, if it is for this pc and sp, else null: with MatchesAtOnce() the
   // whole hot path, and small for that reason.
   template <MemoBucket bucket>
-  const MemoEntry* Find(uintptr_t pc, uintptr_t sp) const {
+  MemoEntry* Find(uintptr_t pc, uintptr_t sp) const {
     uint32_t offset = Hash(pc, sp) << 3 & offset_mask_;
     if (bucket == MemoBucket::kSecond) {
       offset ^= Distance(pc, sp) * static_cast<uint32_t>(sizeof(Bucket));
@@ -117,6 +118,14 @@ class Memo {
   // would read too.
   const MemoEntry* FindElsewhere(const MemoKey& key, uint32_t epoch) const;
 
+  // To be told of an entry that was found in its second bucket and held, of this pc and sp: one time in 64 it
+  // is moved to the first, so that what is used again and again is found at once.
+  void FoundInSecond(MemoEntry* e, uintptr_t pc, uintptr_t sp) {
+    if (Random() >> 26 == 0) [[unlikely]] {
+      Promote(e, First(pc, sp));
+    }
+  }
+
   // Remembers an unwinding, if it can be. `epoch` is kEveryEpoch for one that no unloading can
   // touch.
   void Insert(const MemoKey& key, uint32_t epoch, uint32_t now, const Unwinding& u, bool tail,
@@ -131,9 +140,9 @@ class Memo {
   };
 
   // In the bucket that lies so many bytes from the first.
-  const MemoEntry* FindAt(uint32_t offset, uintptr_t pc, uintptr_t sp) const {
-    const auto* const bucket = reinterpret_cast<const char*>(buckets_) + offset;
-    const MemoEntry* e = reinterpret_cast<const Bucket*>(bucket)->entries;
+  MemoEntry* FindAt(uint32_t offset, uintptr_t pc, uintptr_t sp) const {
+    char* const bucket = reinterpret_cast<char*>(buckets_) + offset;
+    MemoEntry* e = reinterpret_cast<Bucket*>(bucket)->entries;
     if (e->pc == pc && e->sp == sp) return e;
     ++e;
     return e->pc == pc && e->sp == sp ? e : nullptr;
@@ -156,6 +165,9 @@ class Memo {
   }
   uint32_t mask() const { return offset_mask_ / sizeof(Bucket); }  // buckets - 1
   static uint64_t Difference(const MemoEntry& e, const MemoKey& key);
+  void Promote(MemoEntry* entry, uint32_t to);
+  MemoEntry* MakeRoom(uint32_t bucket, int moves);
+  uint32_t Random() { return random_ = random_ * 1664525 + 1013904223; }
   bool IsFree(const MemoEntry& e, uint32_t now) const;
   bool Place(MemoEntry* entry, Pair where, uint32_t now);
   bool Grow(uint32_t now);
@@ -239,11 +251,14 @@ template <typename Ask>
 // The rest of the two buckets. kNoStack where Capture() has to be asked.
 inline StackId RememberedElsewhere(uintptr_t pc, uintptr_t sp, const uintptr_t* fp,
                                    MemoLimits limits) {
-  return AskIdleMemo([&](const Memo& memo) __attribute__((always_inline)) {
-    const MemoEntry* e = memo.Find<MemoBucket::kFirst>(pc, sp);
+  return AskIdleMemo([&](Memo & memo) __attribute__((always_inline)) {
+    MemoEntry* e = memo.Find<MemoBucket::kFirst>(pc, sp);
     if (e != nullptr && Memo::MatchesOften(*e, sp, fp, limits)) return e->id;
     e = memo.Find<MemoBucket::kSecond>(pc, sp);
-    return e != nullptr && Memo::MatchesOften(*e, sp, fp, limits) ? e->id : kNoStack;
+    if (e == nullptr || !Memo::MatchesOften(*e, sp, fp, limits)) return kNoStack;
+    const StackId id = e->id;
+    memo.FoundInSecond(e, pc, sp);
+    return id;
   });
 }
 

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <memory>
+#include <random>
+#include <vector>
 
 #include "stacktrace/core.h"
 #include "stacktrace/memo.h"
@@ -86,6 +88,32 @@ TEST_F(MemoTest, StacksOfOneSiteAreFoundByWhatTellsThemApart) {
     }
   }
   EXPECT_GT(found, 900);
+}
+
+TEST_F(MemoTest, WhatIsFoundInItsSecondBucketAgainAndAgainMovesToTheFirst) {
+  Memo memo;
+  constexpr StackId kSites = 1500;  // of 2048 places
+  std::mt19937 random(1);
+  std::vector<MemoKey> keys(kSites, Key());
+  for (StackId site = 0; site < kSites; site++) {
+    keys[site].pc += uintptr_t{random()} * 16;
+    memo.Insert(keys[site], kEveryEpoch, 1, Read({3, 9, 7}), /*tail=*/false, site + 1);
+  }
+  int of_second = 0, moved = 0;
+  for (const MemoKey& key : keys) {
+    const auto find_first = [&] { return memo.Find<MemoBucket::kFirst>(key.pc, key.sp); };
+    if (find_first() != nullptr) continue;
+    of_second++;
+    for (int i = 0; i < 1000 && find_first() == nullptr; i++) {
+      MemoEntry* const entry = memo.Find<MemoBucket::kSecond>(key.pc, key.sp);
+      ASSERT_NE(entry, nullptr);
+      memo.FoundInSecond(entry, key.pc, key.sp);
+    }
+    moved += find_first() != nullptr;
+  }
+  EXPECT_GT(of_second, 100);
+  EXPECT_GT(moved, of_second / 2);
+  for (StackId site = 0; site < kSites; site++) EXPECT_EQ(Find(memo, keys[site]), site + 1);
 }
 
 TEST_F(MemoTest, OfAnEntryThatIsOutOfDateNoWordIsRead) {
