@@ -166,8 +166,13 @@ MemoEntry* Memo::MakeRoom(uint32_t bucket, int moves) {
     if (e.pc == 0) return &e;
   }
   if (moves == 0) return nullptr;
-  for (MemoEntry& e : buckets_[bucket].entries) {
-    if (MemoEntry* const place = MakeRoom(bucket ^ Distance(e.pc, e.sp), moves - 1)) {
+  const uint32_t first = Random() >> 31;  // or the same one would have to go again and again
+  for (const uint32_t i : {first, first ^ 1}) {
+    MemoEntry& e = buckets_[bucket].entries[i];
+    const uint32_t other = bucket ^ Distance(e.pc, e.sp);
+    // Not where another of its pc and sp lies: one of the two would not be found at once any more.
+    if (FindAt(other * sizeof(Bucket), e.pc, e.sp) != nullptr) continue;
+    if (MemoEntry* const place = MakeRoom(other, moves - 1)) {
       *place = std::exchange(e, MemoEntry{});
       return &e;
     }

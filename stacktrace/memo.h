@@ -118,8 +118,8 @@ class Memo {
   // would read too.
   const MemoEntry* FindElsewhere(const MemoKey& key, uint32_t epoch) const;
 
-  // To be told of an entry that was found in its second bucket and held, of this pc and sp: one time in 64 it
-  // is moved to the first, so that what is used again and again is found at once.
+  // To be told of an entry that was found in its second bucket and held, of this pc and sp, where the first
+  // has none of them: one time in 64 it is moved there, so that what is used again and again is found at once.
   void FoundInSecond(MemoEntry* e, uintptr_t pc, uintptr_t sp) {
     if (Random() >> 26 == 0) [[unlikely]] {
       Promote(e, First(pc, sp));
@@ -139,7 +139,7 @@ class Memo {
     uint32_t first, second;
   };
 
-  // In the bucket that lies so many bytes from the first.
+  // In the bucket that lies so many bytes from the first. Of two of this pc and sp the other is hidden.
   MemoEntry* FindAt(uint32_t offset, uintptr_t pc, uintptr_t sp) const {
     char* const bucket = reinterpret_cast<char*>(buckets_) + offset;
     MemoEntry* e = reinterpret_cast<Bucket*>(bucket)->entries;
@@ -252,12 +252,12 @@ template <typename Ask>
 inline StackId RememberedElsewhere(uintptr_t pc, uintptr_t sp, const uintptr_t* fp,
                                    MemoLimits limits) {
   return AskIdleMemo([&](Memo & memo) __attribute__((always_inline)) {
-    MemoEntry* e = memo.Find<MemoBucket::kFirst>(pc, sp);
-    if (e != nullptr && Memo::MatchesOften(*e, sp, fp, limits)) return e->id;
-    e = memo.Find<MemoBucket::kSecond>(pc, sp);
+    const MemoEntry* const first = memo.Find<MemoBucket::kFirst>(pc, sp);
+    if (first != nullptr && Memo::MatchesOften(*first, sp, fp, limits)) return first->id;
+    MemoEntry* const e = memo.Find<MemoBucket::kSecond>(pc, sp);
     if (e == nullptr || !Memo::MatchesOften(*e, sp, fp, limits)) return kNoStack;
     const StackId id = e->id;
-    memo.FoundInSecond(e, pc, sp);
+    if (first == nullptr) memo.FoundInSecond(e, pc, sp);
     return id;
   });
 }
